@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -72,9 +72,7 @@ class Classes:
             object.__setattr__(self, "values", tuple(range(1, count + 1)))
         if not self.colours:
             object.__setattr__(self, "colours", tuple(PALETTE[i % len(PALETTE)] for i in range(count)))
-        spelled = (
-            [*self.values, self.background] if not self.overlapping else list(set(self.values)) + [self.background]
-        )
+        spelled = [*(set(self.values) if self.overlapping else self.values), self.background]
         if len(self.values) != count or len(self.colours) != count or len(set(spelled)) != len(spelled):
             msg = f"{count} classes need {count} different values other than the background's {self.background}"
             raise UsageError(f"{msg}, found values {list(self.values)} and colours {list(self.colours)}")
@@ -108,12 +106,8 @@ class Classes:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Classes:
         """The inverse of :meth:`to_dict`; lists become tuples."""
-        return cls(
-            **{
-                name: tuple(v) if isinstance(v, Sequence) and not isinstance(v, str) else v
-                for name, v in fields.items()
-            }
-        )
+        plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+        return cls(**plain)
 
 
 @dataclass(frozen=True)

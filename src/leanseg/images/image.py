@@ -75,7 +75,7 @@ class Image:
 
 
 class PixelSource(Protocol):
-    """What inference needs of an image, whether it lies in memory (:class:`Image`) or is read from disk piece by piece."""
+    """What inference needs of an image, in memory (:class:`Image`) or read from disk piece by piece."""
 
     @property
     def channels(self) -> int: ...
