@@ -1,0 +1,117 @@
+"""Ranking scores against scikit-learn, thresholds against a search by hand."""
+
+from __future__ import annotations
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from leanseg.errors import UsageError
+from leanseg.metrics.overlap import confusion
+from leanseg.metrics.ranking import RankingCounts, auroc, average_precision, choose_threshold
+
+
+def draw(seed: int, n: int = 4000, *, levels: int = 0, dtype: type = np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """Scores that know something about the truth; rounded to few levels for ties."""
+    rng = np.random.default_rng(seed)
+    truth = rng.random(n) < 0.15
+    scores = 1 / (1 + np.exp(-rng.normal(2.0 * truth - 1, 1.5)))
+    return (np.round(scores * levels) / levels if levels else scores).astype(dtype), truth
+
+
+@pytest.mark.parametrize("levels", [0, 3, 50])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equal_to_scikit_learn_with_and_without_ties(levels: int, dtype: type) -> None:
+    scores, truth = draw(1, levels=levels, dtype=dtype)
+    assert auroc(scores, truth) == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
+    assert average_precision(scores, truth) == pytest.approx(average_precision_score(truth, scores), abs=1e-12)
+
+
+@given(hnp.arrays(np.int8, st.integers(2, 40), elements=st.integers(-3, 3)), st.randoms(use_true_random=False))
+def test_equal_to_scikit_learn_on_small_tied_cases(values: np.ndarray, random: object) -> None:
+    truth = np.array([random.random() < 0.5 for _ in values])  # type: ignore[attr-defined]
+    truth[:2] = True, False
+    scores = values.astype(np.float32)
+    assert auroc(scores, truth) == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
+    assert average_precision(scores, truth) == pytest.approx(average_precision_score(truth, scores), abs=1e-12)
+
+
+def test_only_valid_pixels_count() -> None:
+    scores, truth = draw(2)
+    valid = np.arange(scores.size) % 3 > 0
+    assert auroc(scores, truth, valid=valid) == auroc(scores[valid], truth[valid])
+    assert average_precision(scores, truth, valid=valid) == average_precision(scores[valid], truth[valid])
+    inside, outside = (RankingCounts.of(scores, truth, valid=v).auroc for v in (valid, ~valid))
+    assert inside == RankingCounts.of(scores[valid], truth[valid]).auroc != outside
+
+
+def test_one_class_alone_has_no_auroc() -> None:
+    scores = np.array([0.2, 0.7])
+    nothing, everything = np.zeros(2, bool), np.ones(2, bool)
+    assert auroc(scores, nothing) is auroc(scores, everything) is average_precision(scores, nothing) is None
+    assert average_precision(scores, everything) == 1
+    assert RankingCounts.of(scores, nothing).auroc is RankingCounts.of(scores, nothing).average_precision is None
+
+
+def test_added_counts_come_close_to_the_joined_pixels() -> None:
+    (s1, t1), (s2, t2) = draw(3), draw(4)
+    pooled = RankingCounts.of(s1, t1) + RankingCounts.of(s2, t2)
+    joined, truth = np.concatenate([s1, s2]), np.concatenate([t1, t2])
+    assert pooled.auroc == pytest.approx(roc_auc_score(truth, joined), abs=1e-4)
+    assert pooled.average_precision == pytest.approx(average_precision_score(truth, joined), abs=1e-3)
+
+
+def test_counts_are_exact_where_every_bin_holds_one_value() -> None:
+    scores, truth = draw(5, levels=64)
+    counts = RankingCounts.of(scores, truth, bins=64)
+    assert counts.auroc == auroc(scores, truth)
+    assert counts.average_precision == pytest.approx(average_precision(scores, truth), abs=1e-12)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10_000))
+def test_dice_of_counts_is_dice_of_the_thresholded_map(seed: int) -> None:
+    scores, truth = draw(seed, 200)
+    dice = RankingCounts.of(scores, truth, bins=16).dice()
+    for b in range(17):
+        expected = confusion(scores >= np.float32(b / 16), truth).dice
+        assert dice[b] == pytest.approx(expected, abs=1e-12)
+
+
+def test_threshold_maximises_the_reported_mean_dice() -> None:
+    cases = [draw(seed, 500) for seed in (6, 7)]
+    cases.append((np.full(50, 0.05, np.float32), np.zeros(50, bool)))
+    chosen = choose_threshold(*zip(*cases, strict=True))
+
+    def mean(threshold: float) -> float:
+        scores = [confusion(p >= np.float32(threshold), t).dice for p, t in cases]
+        return float(np.mean([s for s in scores if s is not None]))
+
+    assert mean(chosen) == pytest.approx(max(mean(k / 1024) for k in range(1, 1024)), abs=1e-12)
+
+
+def test_threshold_is_the_middle_of_a_plateau() -> None:
+    truth = np.array([False, True])
+    assert choose_threshold([np.array([0.25, 0.75])], [truth]) == pytest.approx(0.5, abs=1 / 512)
+
+
+def test_threshold_respects_valid() -> None:
+    scores, truth = np.array([0.2, 0.4, 0.9]), np.array([False, True, False])
+    assert 0.2 < choose_threshold([scores], [truth], [np.array([True, True, False])]) <= 0.4
+
+
+def test_wrong_calls_are_refused() -> None:
+    truth = np.array([True, False])
+    with pytest.raises(UsageError, match="nan"):
+        auroc(np.array([0.1, np.nan]), truth)
+    with pytest.raises(UsageError, match=r"lie in \[0, 1\], found -1.0 to 2.0"):
+        RankingCounts.of(np.array([-1.0, 2.0]), truth)
+    with pytest.raises(UsageError, match="power of two"):
+        RankingCounts.of(np.array([0.1, 0.2]), truth, bins=10)
+    with pytest.raises(UsageError, match="no image holds the class"):
+        choose_threshold([np.array([0.1, 0.2])], [~truth & False])
+    with pytest.raises(UsageError, match="found 1 probability maps, 2 truths"):
+        choose_threshold([np.array([0.1, 0.2])], [truth, truth])
