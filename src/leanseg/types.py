@@ -26,8 +26,8 @@ Mask: TypeAlias = NDArray[np.bool_]
 Probabilities: TypeAlias = NDArray[np.float32]
 """One map in [0, 1] for each foreground class: (K, H, W) or (K, D, H, W)."""
 
-PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-"""Okabe and Ito's colours, which readers with any kind of colour vision can tell apart."""
+PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+"""Okabe and Ito's colours, which any reader can tell apart; blue first, for tissue is red."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,167 @@
+"""Pictures that show at a glance what was segmented and where it is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+
+from leanseg.errors import UsageError
+from leanseg.images.image import PixelSource
+from leanseg.report.thumbnail import LONGEST, best_slice, coverage, picture
+from leanseg.types import Classes, Labels, Mask
+
+# Of all triples of Okabe and Ito's colours this one stays furthest apart (33 in CIELAB) with any colour vision.
+CORRECT, EXTRA, MISSED = "#56B4E9", "#F0E442", "#D55E00"
+WRONG_CLASS = "#FFFFFF"
+LEGEND = ((CORRECT, "correct"), (EXTRA, "too much (false positive)"), (MISSED, "missed (false negative)"))
+
+Rgb = NDArray[np.uint8]
+"""(H, W, 3) colours."""
+
+
+def overlay(
+    image: PixelSource, labels: Labels, classes: Classes, *, valid: Mask | None = None, longest: int = LONGEST
+) -> Rgb:
+    """Thin outlines and a light fill over the image; of a volume, the slice with the most foreground.
+
+    Args:
+        image: the image, in memory or read from disk.
+        labels: class numbers of the image's size, (K, *spatial) where classes overlap.
+        classes: names and colours.
+        valid: (H, W) or (D, H, W), True where scores count; the rest is shown dark.
+        longest: longest side of the picture in pixels.
+
+    Raises:
+        UsageError: labels and image differ in size.
+
+    Example:
+        >>> from leanseg.images.image import Image
+        >>> lesion = np.zeros((40, 40), np.uint8); lesion[10:30, 10:30] = 1
+        >>> overlay(Image(np.zeros((3, 40, 40), np.uint8)), lesion, Classes(names=("lesion",))).shape
+        (40, 40, 3)
+    """
+    index = _slice_to_show(image, labels, classes)
+    shown = _dim(picture(image, index=index, longest=longest), valid, index, longest)
+    for mask, colour in zip(_planes(labels, classes, index), classes.colours, strict=True):
+        share = coverage(mask, longest)
+        shown = _outline(_tint(shown, share, colour, strength=0.15), share, colour)
+    return shown
+
+
+def error_overlay(
+    image: PixelSource,
+    truth: Labels,
+    prediction: Labels,
+    *,
+    classes: Classes,
+    valid: Mask | None = None,
+    legend: bool = True,
+    longest: int = LONGEST,
+) -> Rgb:
+    """Correct, superfluous and missed pixels in colours that any reader can tell apart, over the image in grey.
+
+    Pixels where truth and prediction name different classes are white.
+
+    Args:
+        image: the image, in memory or read from disk.
+        truth: class numbers drawn by a person, of the image's size, (K, *spatial) where classes overlap.
+        prediction: class numbers to judge, of the same shape.
+        classes: what the labels mean.
+        valid: (H, W) or (D, H, W), True where scores count; the rest is shown dark and without errors.
+        legend: add a strip below the picture that explains the colours.
+        longest: longest side of the picture in pixels.
+
+    Raises:
+        UsageError: truth, prediction and image differ in size.
+    """
+    if truth.shape != prediction.shape:
+        raise UsageError(f"truth {truth.shape} and prediction {prediction.shape} must have the same shape")
+    index = _slice_to_show(image, np.maximum(truth, prediction), classes)
+    shown = _dim(_faded(picture(image, index=index, longest=longest)), valid, index, longest)
+    pairs = zip(_planes(truth, classes, index), _planes(prediction, classes, index), strict=True)
+    kinds = _errors(list(pairs))
+    if valid is not None:
+        kinds = [kind & _plane(valid, index) for kind in kinds]
+    shares = [coverage(kind, longest) for kind in kinds]
+    for share, colour in zip(shares, (CORRECT, EXTRA, MISSED, WRONG_CLASS), strict=True):
+        shown = _tint(shown, share, colour, strength=0.85)
+    entries = (*LEGEND, (WRONG_CLASS, "wrong class")) if shares[3].any() else LEGEND
+    return _with_legend(shown, entries) if legend else shown
+
+
+def _slice_to_show(image: PixelSource, labels: Labels, classes: Classes) -> int | None:
+    spatial = labels.shape[1:] if classes.overlapping else labels.shape
+    if spatial != tuple(image.shape):
+        raise UsageError(f"labels of size {spatial} do not belong to an image of size {tuple(image.shape)}")
+    return best_slice(labels, classes) if image.dims == 3 else None
+
+
+def _plane(mask: Mask, index: int | None) -> Mask:
+    return mask if index is None else mask[index]
+
+
+def _planes(labels: Labels, classes: Classes, index: int | None) -> list[Mask]:
+    masks = list(labels > 0) if classes.overlapping else [labels == k for k in range(1, len(classes.names) + 1)]
+    return [_plane(mask, index) for mask in masks]
+
+
+def _errors(pairs: Sequence[tuple[Mask, Mask]]) -> list[Mask]:
+    """Correct, superfluous, missed and confused pixels; every pixel is of one kind at most."""
+    true, said = (np.any([pair[side] for pair in pairs], axis=0) for side in (0, 1))
+    agree = np.all([a == b for a, b in pairs], axis=0)
+    return [true & said & agree, said & ~true, true & ~said, true & said & ~agree]
+
+
+def _dim(shown: Rgb, valid: Mask | None, index: int | None, longest: int) -> Rgb:
+    if valid is None:
+        return shown
+    light = 0.35 + 0.65 * coverage(_plane(valid, index), longest)
+    return (shown * light[..., None]).round().astype(np.uint8)
+
+
+def _faded(shown: Rgb) -> Rgb:
+    faint = cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY) * 0.6
+    return np.stack([faint.astype(np.uint8)] * 3, axis=-1)
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _tint(shown: Rgb, share: NDArray[np.float32], colour: str, *, strength: float) -> Rgb:
+    weight = (share * strength)[..., None]
+    return (shown * (1 - weight) + weight * np.array(_rgb(colour))).round().astype(np.uint8)
+
+
+def _outline(shown: Rgb, share: NDArray[np.float32], colour: str) -> Rgb:
+    """A line of the class's colour just inside a faint dark one, readable on bright and on dark tissue."""
+    # Half coverage is the border; of what is thinner than a shown pixel, a third still draws a line.
+    inside = (share >= min(0.5, float(share.max()) * 0.66)) & (share > 0)
+    contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    halo, line = (np.zeros(share.shape, np.uint8) for _ in range(2))
+    cv2.drawContours(line, contours, -1, 1, 1)
+    cv2.drawContours(halo, contours, -1, 1, 3)
+    shadow = ((halo > 0) & ~inside).astype(np.float32)
+    return _tint(_tint(shown, shadow, "#000000", strength=0.3), line.astype(np.float32), colour, strength=0.95)
+
+
+def _with_legend(shown: Rgb, entries: Sequence[tuple[str, str]]) -> Rgb:
+    """The picture above a strip of coloured squares and words; narrow pictures get one row for each."""
+    font = ImageFont.load_default(14)
+    widths = [int(font.getlength(text)) + 40 for _, text in entries]
+    in_one_row = sum(widths) <= shown.shape[1]
+    width, row = max(shown.shape[1], *widths), 26
+    sheet = Pillow.new("RGB", (width, shown.shape[0] + row * (1 if in_one_row else len(entries))), "#16181c")
+    sheet.paste(Pillow.fromarray(shown), ((width - shown.shape[1]) // 2, 0))
+    draw = ImageDraw.Draw(sheet)
+    for number, (colour, text) in enumerate(entries):
+        left = sum(widths[:number]) if in_one_row else 0
+        top = shown.shape[0] + (0 if in_one_row else row * number)
+        draw.rectangle((left + 10, top + 7, left + 22, top + 19), fill=colour)
+        draw.text((left + 29, top + row / 2), text, fill="#f2f2f2", font=font, anchor="lm")
+    return np.asarray(sheet)
