@@ -126,7 +126,7 @@ def _dim(shown: Rgb, valid: Mask | None, index: int | None, longest: int) -> Rgb
 
 def _faded(shown: Rgb) -> Rgb:
     faint = cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY) * 0.6
-    return np.stack([faint.astype(np.uint8)] * 3, axis=-1)
+    return np.stack([np.asarray(faint, np.uint8)] * 3, axis=-1)
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:
@@ -135,7 +135,8 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 
 def _tint(shown: Rgb, share: NDArray[np.float32], colour: str, *, strength: float) -> Rgb:
     weight = (share * strength)[..., None]
-    return (shown * (1 - weight) + weight * np.array(_rgb(colour))).round().astype(np.uint8)
+    mixed = shown * (1 - weight) + weight * np.array(_rgb(colour))
+    return np.asarray(mixed.round(), np.uint8)
 
 
 def _outline(shown: Rgb, share: NDArray[np.float32], colour: str) -> Rgb:
