@@ -101,17 +101,18 @@ def _open_folder(root: Path, manifest: Manifest, notes: Sequence[str]) -> Datase
         channels=manifest.channels,
         cases=cases,
         unlabelled=tuple(c for c in every if not c.masks),
-        notes=(*notes, *_remarks(root, manifest, cases, [stem for stem in images if stem not in masks])),
+        notes=(*notes, *_remarks(manifest, cases, [stem for stem in images if stem not in masks])),
     )
 
 
-def _remarks(root: Path, manifest: Manifest, cases: Sequence[Case], without: Sequence[str]) -> list[str]:
+def _remarks(manifest: Manifest, cases: Sequence[Case], without: Sequence[str]) -> list[str]:
     notes = []
     if cases and all(case.patient == case.stem for case in cases) and not manifest.patient:
         notes.append("patients are not declared: every image counts as a patient of its own")
     if without and cases:
         notes.append(f"{len(without)} images have no mask and count as unlabelled: {_some(without)}")
-    if (root / "splits.csv").is_file() and (unused := [case.stem for case in cases if not case.split]):
+    unused = [case.stem for case in cases if not case.split]
+    if 0 < len(unused) < len(cases):
         notes.append(f"{len(unused)} labelled images have no split in splits.csv and are not used: {_some(unused)}")
     return notes
 

@@ -1,0 +1,221 @@
+"""What every public data set has in common: where it is had, how its download is laid out, how it is converted."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leanseg.data.dataset import Case, Dataset
+from leanseg.data.folder import open_dataset
+from leanseg.data.manifest import FILE, Manifest, manifest_text
+from leanseg.data.masks import binarise, read_drawn_mask, write_png
+from leanseg.data.splits import write_splits
+from leanseg.errors import InputError, UsageError
+from leanseg.images.atomic import replacing
+from leanseg.types import Classes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a download, or a part of it, names its files.
+
+    Args:
+        image: regular expression of the path of an image, with named groups; folders may stand before it.
+        masks: paths of its mask, with the groups in braces; the first one that exists counts.
+        valid: likewise for the mask of the field of view.
+        stem: name of the case, with the groups in braces.
+        split: ``train``, ``val`` or ``test``; empty where the publisher gives none.
+
+    Example:
+        >>> Layout(image=r"images/(?P<id>.+)\\.jpg", masks=("masks/{id}.png",)).stem
+        '{id}'
+    """
+
+    image: str
+    masks: tuple[str, ...]
+    valid: tuple[str, ...] = ()
+    stem: str = "{id}"
+    split: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """What a download holds.
+
+    Args:
+        cases: images with masks.
+        missing: what is incomplete; empty when all is there.
+    """
+
+    cases: tuple[Case, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicSet:
+    """A public data set of images with one class.
+
+    Args:
+        name: short name on the command line.
+        title: full name.
+        url: the publisher's page; leanseg downloads nothing.
+        licence: terms of the images.
+        ships_weights: whether a model trained on it may be given away with attribution only.
+        citation: the paper to cite.
+        modality: what made the images.
+        target: name of the class.
+        count: images with masks in the complete set.
+        split: what the split is, in words.
+        layouts: alternatives; each is a tuple of parts that belong together, the one with most images counts.
+        patient: from the stem to the patient.
+        patients: what a patient is here, in words.
+        site: where the images were made.
+        assign: gives the split of a case; by default the one of its layout.
+        read_mask: reads the publisher's masks.
+    """
+
+    name: str
+    title: str
+    url: str
+    licence: str
+    ships_weights: bool
+    citation: str
+    modality: str
+    target: str
+    count: int
+    split: str
+    layouts: tuple[tuple[Layout, ...], ...]
+    patient: Callable[[str], str] = str
+    patients: str
+    site: str = ""
+    assign: Callable[[Case], str] = lambda case: case.split
+    read_mask: Callable[[Path], NDArray[Any]] = read_drawn_mask
+
+    def check(self, download: Path) -> Inventory:
+        """What of this set lies in a folder.
+
+        Args:
+            download: the unpacked download, or a folder around it.
+
+        Raises:
+            InputError: nothing of the set is there.
+        """
+        if not download.is_dir():
+            raise InputError(download, f"expected the unpacked download of {self.title}; get it from {self.url}")
+        files = sorted(p.relative_to(download).as_posix() for p in download.rglob("*") if p.is_file())
+        found = max(
+            (self._find(download, files, parts) for parts in self.layouts), key=lambda found: len(_labelled(found))
+        )
+        cases = _labelled(found)
+        if not cases:
+            expected = " or ".join(_plain(parts[0].image) for parts in self.layouts)
+            msg = f"expected files such as {expected} with their masks, found none. {self.title}: {self.url}"
+            raise InputError(download, msg)
+        missing = [f"{case.stem} has no mask and is left out" for case in found if not case.masks]
+        if len(cases) < self.count:
+            missing.append(
+                f"{len(cases)} of {self.count} images with masks are here: scores are not those of the full set"
+            )
+        return Inventory(cases=cases, missing=tuple(missing))
+
+    def convert(self, download: Path, out: Path) -> Dataset:
+        """Write a data set folder: images byte for byte, masks as PNG of 0 and 255, splits and patients.
+
+        Args:
+            download: the unpacked download.
+            out: a folder that does not exist yet.
+
+        Raises:
+            InputError: the download is not recognised or a mask cannot be understood.
+            UsageError: the folder exists already.
+        """
+        if out.exists() and any(out.iterdir()):
+            raise UsageError(f"{out}: give a folder that does not exist yet")
+        cases = self.check(download).cases
+        for case in cases:
+            (out / "images").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(case.image[0], out / "images" / f"{case.stem}{case.image[0].suffix.lower()}")
+            self._write_mask(case.masks[0], out / "masks" / f"{case.stem}.png")
+            if case.valid:
+                self._write_mask(case.valid, out / "valid" / f"{case.stem}.png")
+        write_splits(cases, out / "splits.csv")
+        with replacing(out / FILE) as temporary:
+            temporary.write_text(self._manifest(), encoding="utf-8")
+        return open_dataset(out)
+
+    def _manifest(self) -> str:
+        classes = Classes(names=(self.target,), values=(255,))
+        manifest = Manifest(
+            name=self.title, modality=self.modality, licence=self.licence, classes=classes, site=self.site
+        )
+        head = [f"# {self.title}, {self.url}", f"# Cite: {self.citation}", f"# Split: {self.split}"]
+        return "\n".join([*head, f"# Patients: {self.patients}", "", manifest_text(manifest)])
+
+    def _write_mask(self, source: Path, path: Path) -> None:
+        write_png(np.where(binarise(self.read_mask(source), source), 255, 0), path)
+
+    def _find(self, download: Path, files: Sequence[str], parts: Iterable[Layout]) -> list[Case]:
+        known, cases = set(files), []
+        for part in parts:
+            pattern = re.compile(f"(?P<root>(?:.*/)?){part.image}", re.IGNORECASE)
+            matches = ((name, pattern.fullmatch(name)) for name in files)
+            cases += [self._case(download, known, part, name, match.groupdict("")) for name, match in matches if match]
+        stems = [case.stem for case in cases]
+        if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
+            raise InputError(download, f"{twice[0]} is there more than once; name the folder of one download")
+        return sorted(cases, key=lambda case: case.stem)
+
+    def _case(self, download: Path, known: set[str], part: Layout, name: str, groups: dict[str, str]) -> Case:
+        def existing(patterns: Sequence[str]) -> tuple[Path, ...]:
+            names = (groups["root"] + pattern.format(**groups) for pattern in patterns)
+            return tuple(download / candidate for candidate in names if candidate in known)[:1]
+
+        stem = part.stem.format(**groups)
+        case = Case(
+            stem=stem,
+            image=(download / name,),
+            masks=existing(part.masks),
+            valid=next(iter(existing(part.valid)), None),
+            patient=self.patient(stem),
+            site=self.site,
+            split=part.split,
+        )
+        return replace(case, split=self.assign(case))
+
+
+def _labelled(cases: Iterable[Case]) -> tuple[Case, ...]:
+    return tuple(case for case in cases if case.masks)
+
+
+def _plain(pattern: str) -> str:
+    """A regular expression as a person would write the path."""
+    return re.sub(r"\(\?P<\w+>.*?\)(?=[^)]*$|[^)]*\()", "*", pattern).replace("\\", "")
+
+
+def frame_block(stem: str) -> str:
+    """Blocks of 25 neighbouring frames stand for the patients of a video, whose frames look alike.
+
+    Example:
+        >>> frame_block("24"), frame_block("25"), frame_block("612")
+        ('frames-0', 'frames-25', 'frames-600')
+    """
+    return f"frames-{int(stem) // 25 * 25}"
+
+
+def images_and_masks(id_pattern: str) -> tuple[Layout, ...]:
+    """The plain layout images/ and masks/ with the same stem.
+
+    Example:
+        >>> images_and_masks(".+")[0].masks[0]
+        'masks/{id}.png'
+    """
+    endings = ("png", "jpg", "tif", "bmp", "gif")
+    image = rf"images/(?P<id>{id_pattern})\.(?:png|jpe?g|tif|bmp)"
+    return (Layout(image=image, masks=tuple(f"masks/{{id}}.{ending}" for ending in endings)),)
