@@ -21,6 +21,8 @@ from leanseg.images.tiff_layout import layout_of
 from leanseg.types import Pixels
 
 ENDINGS = (".tif", ".tiff", ".btf", ".svs")
+CACHE = 64 * 2**20
+"""Bytes of decoded tiles that are kept for the next region."""
 ADVICE = "Read it piece by piece: open_image(path, memory=...), or --memory on the command line."
 
 
@@ -45,9 +47,7 @@ class TiffSource:
         ((600, 500), (3, 100, 40))
     """
 
-    def __init__(
-        self, path: Path, *, budget: Budget | None = None, cache: int = 64 * 2**20, palette: bool = True
-    ) -> None:
+    def __init__(self, path: Path, *, budget: Budget | None = None, cache: int = CACHE, palette: bool = True) -> None:
         check_file(path)
         with decoding(path, "a TIFF image"), TiffFile(path) as tiff:
             series = _main_series(path, tiff)
