@@ -78,7 +78,7 @@ class Repair:
             values = np.where(foreground, high, low)
         if self.invert and looks_inverted(values == high):
             action = f"{action}, inverted".lstrip(", ")
-            values = np.select([values == low, values == high], [high, low], values)
+            values = np.where(values == low, high, np.where(values == high, low, values))
         return values, action
 
     def _several(self, values: NDArray[Any], counts: dict[int, int], path: Path) -> tuple[NDArray[Any], str]:

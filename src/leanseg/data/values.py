@@ -45,12 +45,11 @@ def kind_of(counts: Mapping[int, int]) -> Kind:
         return "empty" if len(counts) == 1 else "binary"
     numbers = sorted(counts)
     consecutive = numbers[-1] - numbers[0] == len(numbers) - 1
-    if consecutive and len(numbers) > MOST_CLASSES and numbers[-1] != 255:
+    full = numbers[-1] in (255, 65535)
+    if not full and (numbers[-1] > 255 or (consecutive and len(numbers) > MOST_CLASSES)):
         return "instances"
     if _is_ramp(counts):
         return "ramp"
-    if numbers[-1] > 255:
-        return "instances"
     return "classes" if len(counts) <= MOST_CLASSES else "many"
 
 

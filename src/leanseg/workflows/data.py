@@ -156,7 +156,9 @@ class Prepare:
         for note in missing:
             console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
         weights = "may be shipped with attribution" if public.ships_weights else "must not be shipped"
-        console.print(f"{public.title}: {escape(public.licence)}; models trained on it {weights}", highlight=False)
+        console.print(
+            f"{public.title}: {escape(public.licence)}; models trained on it {weights}", highlight=False, soft_wrap=True
+        )
         console.print(f"{escape(str(self.out))}: {_parts(dataset.cases)}", highlight=False, soft_wrap=True)
         return 0
 
