@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from leanseg.data.check import CheckReport, check_dataset
 from leanseg.data.folder import open_dataset
@@ -117,3 +119,27 @@ def test_unlabelled_images_of_a_test_patient(make_folder: MakeFolder) -> None:
 def test_the_report_is_json(make_folder: MakeFolder) -> None:
     plain = json.loads(json.dumps(check(make_folder(value=1)).to_dict()))
     assert plain["ok"] is False and plain["errors"][0]["kind"] == "mixed-values"
+
+
+def test_volumes_and_nan(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    mask = np.zeros((6, 5, 4), np.uint8)
+    mask[2:4, 1:3, 1:3] = 1
+    for i in range(3):
+        pixels = np.random.default_rng(i).normal(size=mask.shape).astype(np.float32)
+        pixels[0, 0, 0] = np.nan if i == 1 else 0
+        nibabel.save(nibabel.Nifti1Image(pixels, np.eye(4)), tmp_path / "images" / f"p{i}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(mask, np.eye(4)), tmp_path / "masks" / f"p{i}.nii.gz")
+    report = check(tmp_path)
+    assert [(f.kind, f.file.name) for f in report.errors] == [("unreadable", "p1.nii.gz")]
+    assert "NaN" in report.errors[0].message and report.facts["size"] == "6x5x4"
+
+
+def test_a_mask_drawn_without_the_camera_turn_is_told(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.open(root / "images" / "1L.png").save(root / "images" / "1L.png", exif=turned)
+    (finding,) = check(root).errors
+    assert finding.kind == "size-mismatch" and "turned by 90 degrees" in finding.remedy

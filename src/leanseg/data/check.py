@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from leanseg.data.dataset import SPLITS, Case, Dataset, command, size_text
-from leanseg.data.folder import index
 from leanseg.data.inspection import Finding, Inspection, inspect_case
+from leanseg.data.pairing import index
 from leanseg.data.splits import shared_patients
 from leanseg.errors import InputError
 

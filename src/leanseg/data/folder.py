@@ -10,22 +10,11 @@ from leanseg.data.dataset import SPLITS, Case, Dataset
 from leanseg.data.infer import infer_classes
 from leanseg.data.manifest import FILE, Manifest, read_manifest
 from leanseg.data.nnunet import is_nnunet, open_nnunet
+from leanseg.data.pairing import index, match
 from leanseg.data.splits import read_splits
 from leanseg.errors import InputError, UsageError
-from leanseg.images.image import stem_of
-from leanseg.images.read import list_images
 
 __all__ = ["SPLITS", "Case", "Dataset", "open_dataset"]
-
-SUFFIXES = tuple(
-    joint + word
-    for joint in "_-"
-    for word in (
-        *("mask", "masks", "seg", "segmentation", "Segmentation", "label", "labels", "gt", "GT", "groundtruth"),
-        *("annotation", "manual", "manual1", "1stHO", "lesion", "vessel", "fov"),
-    )
-)
-"""What mask files carry behind the stem of their image in common data sets."""
 
 
 def open_dataset(path: str | Path) -> Dataset:
@@ -89,8 +78,10 @@ def _open_folder(root: Path, manifest: Manifest, notes: Sequence[str]) -> Datase
         return Case(stem=stem, image=files, masks=masks.get(stem, ()), valid=field, patient=patient, site=site)
 
     every = tuple(case(stem, files) for stem, files in sorted({**images, **unlabelled}.items()))
-    if (root / "splits.csv").is_file():
-        every = read_splits(root / "splits.csv", every)
+    patients_known = bool(manifest.patient)
+    if (table := root / "splits.csv").is_file():
+        every = read_splits(table, every)
+        patients_known |= "patient" in table.read_text(encoding="utf-8-sig").partition("\n")[0]
     cases = tuple(c for c in every if c.masks)
     return Dataset(
         root=root,
@@ -101,13 +92,13 @@ def _open_folder(root: Path, manifest: Manifest, notes: Sequence[str]) -> Datase
         channels=manifest.channels,
         cases=cases,
         unlabelled=tuple(c for c in every if not c.masks),
-        notes=(*notes, *_remarks(manifest, cases, [stem for stem in images if stem not in masks])),
+        notes=(*notes, *_remarks(patients_known, cases, [stem for stem in images if stem not in masks])),
     )
 
 
-def _remarks(manifest: Manifest, cases: Sequence[Case], without: Sequence[str]) -> list[str]:
+def _remarks(patients_known: bool, cases: Sequence[Case], without: Sequence[str]) -> list[str]:
     notes = []
-    if cases and all(case.patient == case.stem for case in cases) and not manifest.patient:
+    if cases and not patients_known:
         notes.append("patients are not declared: every image counts as a patient of its own")
     if without and cases:
         notes.append(f"{len(without)} images have no mask and count as unlabelled: {_some(without)}")
@@ -159,38 +150,6 @@ def _gather(
             raise InputError(folder, msg)
         gathered[stem] = complete
     return gathered
-
-
-def index(folder: Path) -> dict[str, Path]:
-    """The images of a folder by their stem.
-
-    Raises:
-        InputError: two files have the same stem.
-    """
-    files: dict[str, Path] = {}
-    for path in list_images(folder):
-        if (other := files.setdefault(stem_of(path), path)) is not path:
-            raise InputError(folder, f"{other.name} and {path.name} have the same stem; keep one of them")
-    return files
-
-
-def match(stem: str, files: Mapping[str, Path], folder: Path) -> Path | None:
-    """The file that belongs to a stem: the same name, else the only one with a known suffix behind it.
-
-    Raises:
-        InputError: several files could be meant.
-
-    Example:
-        >>> match("01", {"01_mask": Path("01_mask.png"), "02": Path("02.png")}, Path("masks"))
-        PosixPath('01_mask.png')
-    """
-    if stem in files:
-        return files[stem]
-    found = [files[stem + suffix] for suffix in SUFFIXES if stem + suffix in files]
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise InputError(folder, f"several files could belong to the image {stem!r}: {names}; keep one of them")
-    return found[0] if found else None
 
 
 def _some(names: Sequence[str]) -> str:

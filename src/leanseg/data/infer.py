@@ -8,9 +8,10 @@ from pathlib import Path
 
 from leanseg.data.dataset import repair_hint
 from leanseg.data.manifest import Manifest
+from leanseg.data.pairing import index
 from leanseg.data.values import count_values, kind_of
 from leanseg.errors import InputError
-from leanseg.images.read import list_images, read_mask
+from leanseg.images.read import read_mask
 from leanseg.types import Classes
 
 SAMPLE = 24
@@ -30,10 +31,10 @@ def infer_classes(root: Path) -> tuple[Manifest, list[str]]:
     """
     masks = root / "masks"
     folders = sorted(path for path in masks.iterdir() if path.is_dir())
-    if not folders or list_images(masks):
-        classes, note = infer_values(list_images(masks), root)
+    if (files := list(index(masks).values())) or not folders:
+        classes, note = infer_values(files, root)
         return Manifest(classes=classes), [note]
-    background, *others = sampled_values([path for folder in folders for path in list_images(folder)], root)
+    background, *others = sampled_values([path for folder in folders for path in index(folder).values()], root)
     if len(others) != 1:
         raise InputError(masks, f"expected binary masks in each folder, found the values {[background, *others]}")
     names = tuple(folder.name for folder in folders)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leanseg.data.folder import index
 from leanseg.data.manifest import FILE, Manifest, manifest_text, read_manifest
 from leanseg.data.masks import binarise, histogram_text, looks_inverted, read_drawn_mask, write_png
+from leanseg.data.pairing import index
 from leanseg.data.values import count_values, kind_of
 from leanseg.errors import InputError, UsageError
 from leanseg.images.atomic import replacing

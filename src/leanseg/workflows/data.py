@@ -173,7 +173,8 @@ def _parts(cases: Sequence[Case]) -> str:
 
 
 def _public_table() -> Table:
-    table = Table("name", "images", "modality", "licence", "where it is had", box=None)
+    table = Table("name", "images", "modality", "licence", box=None)
+    table.add_column("where it is had", overflow="fold")
     for name in PUBLIC:
         public = public_set(name)
         table.add_row(name, str(public.count), public.modality, public.licence, public.url)
