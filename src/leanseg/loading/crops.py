@@ -1,0 +1,124 @@
+"""Training batches: the crop with a given seed, step and index is always the same, whoever makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from leanseg.loading.augment import Augmentation, warp
+from leanseg.loading.samples import Sample
+
+Batch = dict[str, Any]
+"""image (N, C, *spatial), target, valid, index (N,), transform (N, 2, 3), site, patient and labelled."""
+
+
+class Crops(Dataset[Batch]):
+    """Random square crops (cubes in 3-D) of samples in memory; item ``step`` is the whole batch of that step.
+
+    Args:
+        samples: at least one.
+        size: side of a crop in pixels; smaller images are surrounded by zeros that are not valid.
+        batch: crops in a batch.
+        augmentation: how the crops differ from their image.
+        dims: 2 also cuts slices out of volumes.
+        seed: another seed gives other batches.
+        foreground: share of crops centred on a foreground pixel, for small structures.
+        rank: number of this process out of ``world`` that each make their part of the batch.
+        world: number of processes.
+
+    Example:
+        >>> from leanseg.data.dataset import Case
+        >>> flat = dict(target=torch.zeros(1, 9, 9, dtype=torch.uint8), valid=torch.ones(1, 9, 9, dtype=torch.uint8))
+        >>> sample = Sample(image=torch.zeros(3, 9, 9), case=Case(stem="a", image=(), patient="a"), **flat)
+        >>> Crops([sample], size=8, batch=2, augmentation=Augmentation())[0]["image"].shape
+        torch.Size([2, 3, 8, 8])
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        *,
+        size: int,
+        batch: int,
+        augmentation: Augmentation,
+        dims: int = 2,
+        seed: int = 0,
+        foreground: float = 0.0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.samples, self.size, self.batch, self.augmentation = samples, size, batch, augmentation
+        self.dims, self.seed, self.foreground, self.rank, self.world = dims, seed, foreground, rank, world
+
+    def __getitem__(self, step: int) -> Batch:
+        first = (step * self.world + self.rank) * self.batch
+        crops = [self._crop(np.random.default_rng((self.seed, first + i))) for i in range(self.batch)]
+        images, labels, matrices, chosen = zip(*crops, strict=True)
+        cases = [self.samples[i].case for i in chosen]
+        stacked = torch.from_numpy(np.stack(labels))
+        return {
+            "image": torch.from_numpy(np.stack(images)),
+            "target": stacked[:, :-1],
+            "valid": stacked[:, -1:],
+            "index": torch.tensor(chosen),
+            "transform": torch.from_numpy(np.stack(matrices)),
+            "site": [case.site for case in cases],
+            "patient": [case.patient for case in cases],
+            "labelled": torch.tensor([bool(case.masks) for case in cases]),
+        }
+
+    def _crop(self, random: np.random.Generator) -> tuple[Any, Any, Any, int]:
+        chosen = int(random.integers(len(self.samples)))
+        sample = self.samples[chosen]
+        image, target, valid = (_array(t) for t in (sample.image, sample.target, sample.valid))
+        centre = self._centre(target, valid, random)
+        if self.dims == 3:
+            crop, labels = _block(image, target, valid, centre, self.size, random, flips=self.augmentation.flips)
+            matrix = np.zeros((2, 3), np.float32)
+        else:
+            if image.ndim == 4:
+                image, target, valid = image[:, centre[0]], target[:, centre[0]], valid[:, centre[0]]
+            y, x = centre[-2:]
+            # An even crop is centred between pixels, so that unwarped crops copy pixels instead of averaging them.
+            half = 0.0 if self.size % 2 else 0.5
+            matrix = self.augmentation.matrix((x + half, y + half), self.size, random)
+            crop, labels = warp(image, np.concatenate([target, valid]), matrix, self.size)
+        return self.augmentation.appearance(crop, random).astype(np.float32), labels, matrix, chosen
+
+    def _centre(self, target: Any, valid: Any, random: np.random.Generator) -> tuple[int, ...]:
+        """A random pixel that counts, or of the foreground; tried at random instead of listing all pixels."""
+        wanted = target.any(0) & (valid[0] > 0) if random.random() < self.foreground else valid[0] > 0
+        for _ in range(100):
+            point = tuple(int(random.integers(n)) for n in wanted.shape)
+            if wanted[point]:
+                return point
+        where = np.argwhere(wanted)
+        if len(where) == 0:
+            return point
+        return tuple(int(n) for n in where[random.integers(len(where))])
+
+
+def _block(
+    image: Any, target: Any, valid: Any, centre: tuple[int, ...], size: int, random: np.random.Generator, *, flips: bool
+) -> tuple[Any, Any]:
+    """A cube around a voxel, zeros outside, mirrored at random."""
+    starts = [c - size // 2 for c in centre]
+    inside = tuple(slice(max(s, 0), min(s + size, n)) for s, n in zip(starts, image.shape[1:], strict=True))
+    place = tuple(slice(i.start - s, i.stop - s) for i, s in zip(inside, starts, strict=True))
+    turned = tuple(slice(None, None, -1 if flips and random.random() < 0.5 else 1) for _ in inside)
+
+    def cut(planes: Any) -> Any:
+        out = np.zeros((len(planes), *[size] * len(starts)), planes.dtype)
+        out[(slice(None), *place)] = planes[(slice(None), *inside)]
+        return out[(slice(None), *turned)]
+
+    return cut(image), np.concatenate([cut(target), cut(valid)])
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.numpy()

@@ -1,0 +1,72 @@
+"""What every loss shares: probabilities and truth of the foreground classes as flat maps, and sums over valid pixels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Maps(NamedTuple):
+    """Foreground maps of a batch, zero wherever nothing counts: probability, truth (N, K, P) and valid (N, 1, P)."""
+
+    probability: Tensor
+    truth: Tensor
+    valid: Tensor
+
+
+class Sums(NamedTuple):
+    """Sums over the valid pixels of each image and class, (N, K) each."""
+
+    both: Tensor
+    probability: Tensor
+    truth: Tensor
+
+
+def foreground_maps(logits: Tensor, target: Tensor, valid: Tensor | None, *, exclusive: bool) -> Maps:
+    """Probabilities and truth of the foreground classes.
+
+    Args:
+        logits: (N, K, *spatial); with ``exclusive`` the first channel is the background.
+        target: class numbers (N, 1, *spatial) where exclusive, else 0 or 1 for each class (N, K, *spatial).
+        valid: (N, 1, *spatial), where the loss counts; None for everywhere.
+        exclusive: softmax over the channels instead of a sigmoid for each.
+    """
+    flat = logits.flatten(2)
+    where = (torch.ones_like(target[:, :1]) if valid is None else valid).flatten(2) > 0
+    # Whatever lies outside, NaN included, must reach neither the loss nor a gradient.
+    truth = torch.where(where, target.flatten(2).to(flat.dtype), 0.0)
+    if exclusive:
+        numbers = torch.arange(1, flat.shape[1], device=flat.device)[None, :, None]
+        return Maps(flat.softmax(1)[:, 1:] * where, (truth == numbers).to(flat.dtype), where)
+    return Maps(flat.sigmoid() * where, truth, where)
+
+
+def overlap_sums(maps: Maps) -> Sums:
+    """The three sums that Dice and Jaccard are made of."""
+    both = (maps.probability * maps.truth).sum(-1)
+    return Sums(both, maps.probability.sum(-1), maps.truth.sum(-1))
+
+
+def dice_term(sums: Sums, smooth: float) -> Tensor:
+    """1 - (2 both + s) / (probability + truth + s), mean over classes and images."""
+    return (1 - (2 * sums.both + smooth) / (sums.probability + sums.truth + smooth)).mean()
+
+
+def jaccard_term(sums: Sums, smooth: float) -> Tensor:
+    """1 - (both + s) / (probability + truth - both + s), mean over classes and images."""
+    return (1 - (sums.both + smooth) / (sums.probability + sums.truth - sums.both + smooth)).mean()
+
+
+def cross_entropy_term(logits: Tensor, target: Tensor, valid: Tensor | None, *, exclusive: bool) -> Tensor:
+    """Binary cross-entropy, or cross-entropy over exclusive classes: mean over valid pixels, then over images."""
+    flat = logits.flatten(2)
+    where = (torch.ones_like(target[:, :1]) if valid is None else valid).flatten(2) > 0
+    truth = torch.where(where, target.flatten(2).to(flat.dtype), 0.0)
+    if exclusive:
+        each = torch.nn.functional.cross_entropy(flat, truth[:, 0].long(), reduction="none")[:, None]
+    else:
+        each = torch.nn.functional.binary_cross_entropy_with_logits(flat, truth, reduction="none")
+    counted = where.sum((1, 2)).clamp_min(1) * each.shape[1]
+    return ((each * where).sum((1, 2)) / counted).mean()
