@@ -106,7 +106,7 @@ def read_mask(path: Path) -> NDArray[Any]:
         msg = f"expected whole numbers in a mask, found {values.min():g} to {values.max():g} with fractions"
         raise InputError(path, f"{msg}. Threshold it, or check that it is no probability map.")
     kind = np.result_type(np.min_scalar_type(int(whole.min())), np.min_scalar_type(int(whole.max())))
-    return whole.astype(kind)
+    return np.asarray(whole, kind)
 
 
 def is_image(path: Path) -> bool:
