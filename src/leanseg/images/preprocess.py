@@ -35,6 +35,7 @@ class Preprocessing:
         field_of_view: "none" (the whole image counts) or "fundus" (the bright disc is found; the rest becomes 0).
         diameter: pixels that the disc of a fundus photograph spans on the network's grid (left as it is within 5 %);
             None keeps the resolution of the file.
+        longest: pixels of the longer side of a picture on the network's grid; larger ones shrink, smaller ones stay.
         window: lowest and highest value that count, in the unit of the file; others are clipped.
         normalise: "z-score" (each channel has mean 0 and deviation 1 in the field of view), "percentile" (the 1st and
             99th become 0 and 1) or "none".
@@ -53,6 +54,7 @@ class Preprocessing:
     channels: tuple[str, ...] = COLOURS
     field_of_view: Literal["none", "fundus"] = "none"
     diameter: float | None = None
+    longest: int | None = None
     window: tuple[float, float] | None = None
     normalise: Literal["z-score", "percentile", "none"] = "z-score"
 
@@ -65,6 +67,8 @@ class Preprocessing:
             raise UsageError(f"normalise is 'z-score', 'percentile' or 'none', found {self.normalise!r}")
         if self.diameter is not None and (self.field_of_view != "fundus" or not self.diameter > 0):
             raise UsageError("diameter is a positive number of pixels and needs field_of_view='fundus'")
+        if self.longest is not None and (self.diameter is not None or not self.longest > 0):
+            raise UsageError("longest is a positive number of pixels and excludes diameter")
         if self.window is not None and not self.window[0] < self.window[1]:
             raise UsageError(f"window is (lowest, highest), found {self.window}")
 
@@ -87,6 +91,8 @@ class Preprocessing:
         if field is not None and self.diameter is not None:
             scale = self.diameter / (field.diameter * small.block)
             scale = 1.0 if abs(scale - 1) <= TOLERANCE else scale
+        if self.longest is not None and source.dims == 2:
+            scale = min(1.0, self.longest / max(source.shape))
         return Prepared(
             source=source,
             settings=self,

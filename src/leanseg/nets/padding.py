@@ -24,15 +24,11 @@ def pad_to_multiple(x: Tensor, divisor: int) -> Tensor:
     """
     for axis in range(2, x.ndim):
         size = x.shape[axis]
-        # Written with sizes as values, not as Python branches, so that an exported graph keeps its dynamic size.
         index = torch.arange(size + (-size) % divisor, device=x.device)
-        period = max(2 * size - 2, 1)
-        x = x if len(index) == size else x.index_select(axis, _mirror(index % period, size))
+        if torch.jit.is_tracing() or len(index) != size:  # an exported graph must not depend on the size it was made with
+            last = size - 1
+            x = x.index_select(axis, (last - (last - index).abs()).abs().clamp(max=last))
     return x
-
-
-def _mirror(index: Tensor, size: int) -> Tensor:
-    return torch.where(index < size, index, 2 * size - 2 - index)
 
 
 def crop_to(x: Tensor, size: Sequence[int]) -> Tensor:

@@ -1,0 +1,105 @@
+"""The training loop's view of a segmentation network: loss, optimiser, averaged weights and validation."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from leanseg.errors import LeansegError
+from leanseg.loading.crops import Batch, Crops
+from leanseg.loading.samples import Sample
+from leanseg.methods.whole_image import hard_masks, mean_dice, true_masks, whole_logits
+from leanseg.types import Classes
+
+COLLAPSED = 1e-4
+"""A spread of logits over a whole image below which the output is constant."""
+
+
+class Segmenter(LightningModule):
+    """Trains a network with AdamW on one rise and fall of the learning rate and keeps a moving average of its weights.
+
+    Args:
+        net: the network to train.
+        loss: takes logits, target and valid.
+        classes: how to read the logits.
+        steps: length of the training in steps.
+        learning_rate: its peak, reached after a tenth of the steps.
+        weight_decay: on weights; biases and normalisation layers have none.
+        average: decay of the moving average of the weights.
+
+    Raises:
+        LeansegError: while fitting, when the loss is no number or the output has become constant.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: nn.Module,
+        loss: nn.Module,
+        classes: Classes,
+        steps: int,
+        learning_rate: float = 1e-2,
+        weight_decay: float = 1e-4,
+        average: float = 0.99,
+    ) -> None:
+        super().__init__()
+        self.net, self.loss, self.classes, self.steps = net, loss, classes, steps
+        self.learning_rate, self.weight_decay, self.average = learning_rate, weight_decay, average
+        self.averaged = copy.deepcopy(net).requires_grad_(False)
+        self._scores: list[float] = []
+        self._spread = 0.0
+
+    def setup(self, stage: str) -> None:
+        """Let every process make its own part of each batch."""
+        crops = getattr(self.trainer.fit_loop._data_source.instance, "dataset", None)
+        if isinstance(crops, Crops):
+            crops.rank, crops.world = self.trainer.global_rank, self.trainer.world_size
+
+    def configure_optimizers(self) -> Any:
+        weights = [p for p in self.net.parameters() if p.ndim > 1]
+        others = [p for p in self.net.parameters() if p.ndim <= 1]
+        groups = [{"params": weights, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        optimiser = torch.optim.AdamW(groups, lr=self.learning_rate, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, self.learning_rate, total_steps=self.steps, pct_start=min(0.1, max(2 / self.steps, 0.01))
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: Batch, step: int) -> Tensor:
+        loss: Tensor = self.loss(self.net(batch["image"]), batch["target"], batch["valid"])
+        if not bool(torch.isfinite(loss)):
+            msg = f"the loss is no number at step {self.global_step}: lower --learning-rate, or look for broken pixels"
+            raise LeansegError(f"{msg} with: leanseg data check")
+        self.log("loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch["image"]))
+        return loss
+
+    @torch.no_grad()
+    def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:
+        """Move the average; early on it follows quickly."""
+        decay = min(self.average, (1 + self.global_step) / (10 + self.global_step))
+        for mean, new in zip(self.averaged.state_dict().values(), self.net.state_dict().values(), strict=True):
+            mean.lerp_(new, 1 - decay) if mean.is_floating_point() else mean.copy_(new)
+
+    def validation_step(self, sample: Sample, index: int) -> None:
+        logits = whole_logits(self.averaged.eval(), sample.image)
+        where = sample.valid.to(logits.device).expand(logits.shape) > 0
+        if bool(where.any()):
+            self._spread = max(self._spread, float(logits[where].max() - logits[where].min()))
+        dice = mean_dice(hard_masks(logits, self.classes), true_masks(sample.target, self.classes), sample.valid)
+        if dice is not None:
+            self._scores.append(dice)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean Dice, and stop a training whose output does not depend on the image any more."""
+        dice = sum(self._scores) / max(len(self._scores), 1)
+        self.log("val_dice", dice, prog_bar=True, sync_dist=True)
+        spread, self._spread, self._scores = self._spread, 0.0, []
+        if self.trainer.sanity_checking or spread > COLLAPSED:
+            return
+        msg = f"the network's output is constant (spread {spread:.1e}) after {self.global_step} steps. "
+        raise LeansegError(msg + "Use the plain head if it is Mini-Net's paper head (head='plain'), or a lower "
+                           "--learning-rate.")  # fmt: skip

@@ -1,0 +1,45 @@
+"""What every method has in common: it trains in stages and ends with a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lightning.pytorch import LightningModule
+from torch import nn
+from torch.utils.data import DataLoader
+
+from leanseg.loading.crops import Batch
+from leanseg.loading.samples import Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One fit: a module, the batches it sees and how often.
+
+    Args:
+        name: what the progress bar and the log folder call it.
+        module: holds the network, its loss and its optimiser; logs ``val_dice``.
+        train: endless batches, one epoch of them at a time.
+        val: validation batches, ready for the module.
+        epochs: number of rounds through ``train``.
+    """
+
+    name: str
+    module: LightningModule
+    train: DataLoader[Batch]
+    val: DataLoader[Sample]
+    epochs: int
+
+
+class Method(Protocol):
+    """How a network is trained from a certain situation of labels."""
+
+    def stages(self, train: Sequence[Sample], val: Sequence[Sample]) -> Iterator[Stage]:
+        """The fits, one after the other; each is fitted before the next is asked for."""
+        ...
+
+    def result(self) -> nn.Module:
+        """The trained network, ready for use."""
+        ...
