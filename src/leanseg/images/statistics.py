@@ -28,14 +28,17 @@ class Overview:
     block: int
 
 
-def overview(source: PixelSource, convert: Callable[[Pixels], NDArray[np.float32]]) -> Overview:
+def overview(
+    source: PixelSource, convert: Callable[[Pixels], NDArray[np.float32]], *, block: int | None = None
+) -> Overview:
     """Average a source over blocks, band by band, so that memory stays bounded whatever its size.
 
     Args:
         source: (C, *spatial) pixels in memory or on disk.
         convert: from stored pixels to the channels of the model, pixel by pixel.
+        block: side of a block in pixels; by default the long side then follows :data:`LONG_SIDE`.
     """
-    block = max(1, max(source.shape) // LONG_SIDE[source.dims])
+    block = block or max(1, max(source.shape) // LONG_SIDE[source.dims])
     band = block * max(1, 512 // block)
     across = tuple(slice(0, size) for size in source.shape[1:])
     starts = range(0, source.shape[0], band)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -93,9 +94,12 @@ class Predictor:
         """
         classes = self.bundle.classes
         lead = (len(classes.names),)
-        labels = np.zeros((lead if classes.overlapping else ()) + source.shape, np.uint8)
+        shape = (lead if classes.overlapping else ()) + source.shape
+        prepared = self._prepare(source)
+        side = self._side(prepared, results=math.prod(shape) + 4 * math.prod(lead + source.shape) * probabilities)
+        labels = np.zeros(shape, np.uint8)
         maps = np.zeros(lead + source.shape, np.float32) if probabilities else None
-        for band in self.bands(source):
+        for band in self._bands(prepared, side):
             labels[(slice(None), band.rows) if classes.overlapping else band.rows] = band.labels
             if maps is not None:
                 maps[:, band.rows] = band.probabilities
@@ -103,19 +107,28 @@ class Predictor:
         image = source if isinstance(source, Image) else Image(source.read(whole(source.shape)), source.geometry)
         return Segmentation(labels=labels, classes=classes, image=image, probabilities=maps)
 
-    def bands(self, source: PixelSource) -> Iterator[Band]:
+    def bands(self, source: PixelSource, *, results: int = 0) -> Iterator[Band]:
         """Segment an image in bands, from the first row to the last, in memory that does not grow with its height.
 
         ``Classes.single_object`` needs the whole mask and is left to :meth:`predict`.
 
+        Args:
+            source: the image.
+            results: bytes that the caller will keep, which are then not there for tiles.
+
         Raises:
             InputError: as for :meth:`predict`.
         """
+        prepared = self._prepare(source)
+        yield from self._bands(prepared, self._side(prepared, results=results))
+
+    def _prepare(self, source: PixelSource) -> Prepared:
         if source.dims < self._dims:
             raise InputError(source.source or source.stem, "expected a volume, found a picture; choose another model")
-        prepared = self.bundle.preprocessing.prepare(source)
-        side = self._side(prepared)
-        across = whole(source.shape)[1:]
+        return self.bundle.preprocessing.prepare(source)
+
+    def _bands(self, prepared: Prepared, side: int) -> Iterator[Band]:
+        across = whole(prepared.source.shape)[1:]
         for rows, maps in _to_source(prepared, self._rows(prepared, side)):
             field = prepared.field((rows, *across))
             maps = np.where(field, maps, np.float32(0))
@@ -148,20 +161,20 @@ class Predictor:
                 maps[(slice(None), slice(None), *core[1:])] = answer[(slice(None), *inner)]
             yield rows, maps
 
-    def _side(self, prepared: Prepared) -> int:
-        """The side of the largest tile that fits into memory."""
+    def _side(self, prepared: Prepared, *, results: int = 0) -> int:
+        """The side of the largest tile that fits into memory beside ``results`` bytes of results."""
         shape = prepared.shape[-self._dims :]
         divisor, halo = self._answer.divisor, self._answer.halo
         padded = [round_up(size, divisor) for size in shape]
         channels, classes = len(self.bundle.preprocessing.channels), len(self.bundle.classes.names)
-        held = getattr(getattr(prepared.source, "pixels", None), "nbytes", 0) + LIBRARIES
+        held = getattr(getattr(prepared.source, "pixels", None), "nbytes", 0) + LIBRARIES + results
 
         def cost(side: int) -> float:
             tile = [min(side, size) for size in padded]
             # Reading a tile takes a handful of float copies, a band of maps two.
-            reading = 20 * channels * float(np.prod(tile)) / min(prepared.scale, 1.0) ** 2
-            band = 8 * classes * tile[0] * float(np.prod(padded[1:]))
-            return held + self._answer.bytes_per_pixel * float(np.prod(tile)) + reading + band
+            reading = 20 * channels * math.prod(tile) / min(prepared.scale, 1.0) ** 2
+            band = 8 * classes * tile[0] * math.prod(padded[1:])
+            return held + self._answer.bytes_per_pixel * math.prod(tile) + reading + band
 
         least = max(padded) if halo is None else smallest_tile(halo=halo, divisor=divisor)
         sides = [s for s in (max(padded), *SIDES[self._dims]) if least <= s <= max(SIDES[self._dims][0], least)]
@@ -196,7 +209,7 @@ def _to_source(
     first = done = 0
     for part, maps in rows:
         held = maps if held is None else np.concatenate([held, maps], axis=1)
-        step = max(1, CHUNK // (4 * maps.shape[0] * int(np.prod(prepared.source.shape[1:]))))
+        step = max(1, CHUNK // (4 * maps.shape[0] * math.prod(prepared.source.shape[1:])))
         while done < size:
             stop = min(size, done + step)
             while stop > done and back.needed((slice(done, stop), *across))[0].stop > part.stop:

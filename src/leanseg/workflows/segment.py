@@ -1,0 +1,217 @@
+"""``leanseg segment``: masks, overlays, a table and a report for images of any kind."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from leanseg.bundle import Bundle, read_bundle
+from leanseg.errors import InputError, UsageError
+from leanseg.images.read import list_images
+from leanseg.images.write import class_folder
+from leanseg.inference.backends import BackendName
+from leanseg.inference.memory import parse_memory
+from leanseg.inference.predictor import Predictor
+from leanseg.report.contents import Picture, SegmentReport, Table
+from leanseg.report.html import write_report
+from leanseg.types import Classes
+from leanseg.workflows.config import configuration, write_config
+from leanseg.workflows.naming import unique_stems
+from leanseg.workflows.segment_one import Wanted, segment_one
+from leanseg.workflows.segment_rows import COLUMNS, SegmentRow, TableWriter, cells, read_rows
+
+PICTURES = 60
+"""Overlays that the report shows; all of them are files beside it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segmented:
+    """What a run did.
+
+    Args:
+        rows: one for each image and class segmented in this run.
+        skipped: images that had their masks already.
+        failed: file and reason of each image that could not be segmented.
+        out: the folder of results.
+    """
+
+    rows: tuple[SegmentRow, ...]
+    skipped: int
+    failed: tuple[tuple[str, str], ...]
+    out: Path
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 nothing done, 3 some images failed."""
+        done = bool(self.rows) or self.skipped > 0
+        return 0 if not self.failed else 3 if done else 1
+
+
+@dataclass(kw_only=True)
+class Segment:
+    """Segment images: masks, overlays, a table and a report.
+
+    Args:
+        images: files, folders, patterns or DICOM series folders.
+        model: the name of a model that comes with leanseg, or the folder of one.
+        out: the folder for the results.
+        probabilities: also write a map of probabilities for each class.
+        contours: also write outlines as GeoJSON, for instance for QuPath.
+        overlays: write the outlines over each picture.
+        report: write report.html.
+        flips: average over mirrored copies: four times slower, a little better.
+        skip_existing: leave out images whose masks are in the folder already.
+        threads: processor threads; all by default.
+        memory: the most memory to take, for instance 2GB (the default); larger TIFF files are read in pieces.
+        device: where the model runs; mps needs torch.
+    """
+
+    images: tyro.conf.Positional[tuple[Path, ...]]
+    model: str
+    out: Path
+    probabilities: bool = False
+    contours: bool = False
+    overlays: bool = True
+    report: bool = True
+    flips: bool = False
+    skip_existing: bool = False
+    threads: int | None = None
+    memory: str | None = None
+    device: Literal["cpu", "cuda", "mps"] = "cpu"
+
+    def run(self) -> Segmented:
+        """Segment every image; a broken one is named at the end and the others go on.
+
+        Raises:
+            UsageError: no images named, or options that do not fit.
+            InputError: the model cannot be used.
+        """
+        if not self.images:
+            raise UsageError("what should be segmented? Name files, folders or patterns")
+        begun = time.monotonic()
+        predictor = self._predictor()
+        failed: list[tuple[str, str]] = []
+        paths = self._paths(failed)
+        stems = unique_stems(paths)
+        self._check_same_model()
+        classes = predictor.bundle.classes
+        kept = [self.skip_existing and _has_masks(self.out / "masks", stem, classes) for stem in stems]
+        todo = [pair for pair, done in zip(zip(paths, stems, strict=True), kept, strict=True) if not done]
+        write_config(self, self.out)
+        rows, pictures = self._segment(predictor, todo, failed)
+        result = Segmented(rows=tuple(rows), skipped=sum(kept), failed=tuple(failed), out=self.out)
+        if self.report:
+            self._write_report(result, predictor.bundle, pictures, time.monotonic() - begun)
+        _tell(result)
+        return result
+
+    def _predictor(self) -> Predictor:
+        bundle = read_bundle(self.model)
+        graphs = all(part.onnx is not None for part in bundle.parts)
+        backend: BackendName = "onnx" if graphs and self.device != "mps" else "torch"
+        memory = parse_memory(self.memory) if self.memory is not None else None
+        return Predictor(
+            bundle=bundle, device=self.device, threads=self.threads, memory=memory, flips=self.flips, backend=backend
+        )
+
+    def _paths(self, failed: list[tuple[str, str]]) -> list[Path]:
+        found: dict[Path, None] = {}
+        for named in self.images:
+            try:
+                found.update(dict.fromkeys(list_images(named)))
+            except InputError as error:
+                failed.append((str(error.path), error.message))
+        return list(found)
+
+    def _check_same_model(self) -> None:
+        """Masks of two models in one folder could not be told apart."""
+        config = self.out / "config.json"
+        if not (self.skip_existing and config.is_file()):
+            return
+        try:
+            before = json.loads(config.read_text(encoding="utf-8")).get("model")
+        except (ValueError, AttributeError):
+            return
+        if before is not None and before != self.model:
+            raise UsageError(f"{self.out} holds results of the model {before}; choose another --out for {self.model}")
+
+    def _segment(
+        self, predictor: Predictor, todo: Sequence[tuple[Path, str]], failed: list[tuple[str, str]]
+    ) -> tuple[list[SegmentRow], list[Picture]]:
+        wanted = Wanted(probabilities=self.probabilities, contours=self.contours, overlays=self.overlays)
+        rows: list[SegmentRow] = []
+        pictures: list[Picture] = []
+        table = self.out / "segmentation.csv"
+        again = {stem for _, stem in todo}
+        before = [line for line in read_rows(table) if line[1] not in again] if self.skip_existing else []
+        columns = (TextColumn("segmenting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with (
+            TableWriter(table, before=before) as writer,
+            Progress(*columns, console=Console(stderr=True), transient=True) as progress,
+        ):
+            for path, stem in progress.track(todo):
+                try:
+                    found = segment_one(path, stem=stem, predictor=predictor, out=self.out, wanted=wanted)
+                except InputError as error:
+                    failed.append((str(path), error.message))
+                    continue
+                except (MemoryError, OSError) as error:
+                    failed.append((str(path), f"{type(error).__name__}: {error}"))
+                    continue
+                rows += found.rows
+                writer.add(found.rows)
+                if found.picture is not None and self.report and len(pictures) < PICTURES:
+                    file = f"overlays/{stem}.png"
+                    pictures.append(Picture.of(found.picture, title=stem, caption=_caption(found.rows), file=file))
+        return rows, pictures
+
+    def _write_report(self, result: Segmented, bundle: Bundle, pictures: Sequence[Picture], seconds: float) -> None:
+        count = len({row.mask for row in result.rows})
+        notes = [f"{result.skipped} images had masks already and are not listed here."] if result.skipped else []
+        if self.overlays and count > len(pictures):
+            notes.append(f"Shown are the first {len(pictures)} of {count} overlays; all are in overlays/.")
+        table = Table(columns=COLUMNS, rows=[cells(row) for row in result.rows], file="segmentation.csv")
+        facts = {
+            "model": bundle.name,
+            "classes": ", ".join(bundle.classes.names),
+            "images": count,
+            "not segmented": len(result.failed),
+            "time": f"{seconds:.1f} s",
+        }
+        report = SegmentReport(
+            title=f"Segmentation: {bundle.name}",
+            facts=facts,
+            notes=notes,
+            configuration=configuration(self),
+            table=table,
+            pictures=pictures,
+            failed=result.failed,
+        )
+        write_report(report, self.out / "report.html")
+
+
+def _has_masks(folder: Path, stem: str, classes: Classes) -> bool:
+    folders = [class_folder(folder, name) for name in classes.names] if classes.overlapping else [folder]
+    return all(any((f / f"{stem}{ending}").is_file() for ending in (".png", ".tif", ".nii.gz")) for f in folders)
+
+
+def _caption(rows: Sequence[SegmentRow]) -> str:
+    return ", ".join(f"{row.name} {row.fraction:.1%}" for row in rows)
+
+
+def _tell(result: Segmented) -> None:
+    console = Console(stderr=True, highlight=False)
+    for name, reason in result.failed:
+        console.print(f"[red]not segmented[/] {escape(name)}: {escape(reason)}", soft_wrap=True)
+    count = len({row.mask for row in result.rows})
+    words = [f"{count} segmented", f"{result.skipped} skipped", f"{len(result.failed)} failed"]
+    console.print(f"{', '.join(words)}. Results are in {escape(str(result.out))}", soft_wrap=True)

@@ -1,0 +1,189 @@
+"""Segment one image and write everything about it, in memory or band by band."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from leanseg.errors import InputError
+from leanseg.images.atomic import replacing
+from leanseg.images.image import Image, PixelSource
+from leanseg.images.label_tiff import LabelTiffWriter
+from leanseg.images.read import open_image
+from leanseg.images.statistics import overview
+from leanseg.images.write import class_folder, write_labels, write_probabilities
+from leanseg.inference.contours import contours
+from leanseg.inference.memory import LIBRARIES, spell_memory
+from leanseg.inference.postprocess import keep_largest
+from leanseg.inference.predictor import Band, Predictor
+from leanseg.inference.tally import Tally
+from leanseg.report.figures import overlay
+from leanseg.types import Classes, Labels, Pixels, Probabilities
+from leanseg.workflows.naming import renamed
+from leanseg.workflows.segment_rows import SegmentRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is written about each image besides its mask.
+
+    Args:
+        probabilities: maps of each class.
+        contours: outlines as GeoJSON.
+        overlays: outlines over the picture.
+    """
+
+    probabilities: bool = False
+    contours: bool = False
+    overlays: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of one image.
+
+    Args:
+        rows: one for each class.
+        picture: (H, W, 3) overlay, where one was wanted.
+    """
+
+    rows: tuple[SegmentRow, ...]
+    picture: NDArray[np.uint8] | None
+
+
+def segment_one(path: Path, *, stem: str, predictor: Predictor, out: Path, wanted: Wanted) -> Outcome:
+    """Segment an image file.
+
+    Args:
+        path: the file or DICOM series folder.
+        stem: names everything that is written.
+        predictor: the model.
+        out: the folder of the run.
+        wanted: what is written besides the mask.
+
+    Raises:
+        InputError: the file is broken, or does not suit the model or the memory limit.
+    """
+    begun = time.monotonic()
+    source = open_image(path, memory=max(1, (predictor.memory - LIBRARIES) // 2))
+    tallies = [Tally() for _ in predictor.bundle.classes.names]
+    segment = _in_memory if isinstance(source, Image) else _streamed
+    field, picture = segment(source, stem, predictor, out, wanted, tallies)
+    if picture is not None:
+        with replacing(out / "overlays" / f"{stem}.png") as temporary:
+            Pillow.fromarray(picture).save(temporary)
+    seconds = time.monotonic() - begun
+    rows = [
+        SegmentRow.of(
+            tally, image=str(path), mask=stem, name=name, geometry=source.geometry, field=field, seconds=seconds
+        )
+        for name, tally in zip(predictor.bundle.classes.names, tallies, strict=True)
+    ]
+    return Outcome(rows=tuple(rows), picture=picture)
+
+
+def _in_memory(
+    source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted, tallies: list[Tally]
+) -> tuple[int, NDArray[np.uint8] | None]:
+    image = renamed(source, stem)
+    classes = predictor.bundle.classes
+    lead = (len(classes.names),)
+    shape = (*(lead if classes.overlapping else ()), *source.shape)
+    # Which pixels count is known at the end only, where the largest piece is kept.
+    keep = wanted.probabilities or classes.single_object
+    maps = np.zeros((*lead, *source.shape) if keep else 0, np.float32)
+    labels = np.zeros(shape, np.uint8)
+    field = 0
+    for band in predictor.bands(source, results=labels.nbytes + maps.nbytes):
+        field += int(np.count_nonzero(band.field))
+        labels[(slice(None), band.rows) if classes.overlapping else band.rows] = band.labels
+        if keep:
+            maps[:, band.rows] = band.probabilities
+        if not classes.single_object:
+            _count(tallies, band.labels, band.probabilities, classes)
+    if classes.single_object:
+        labels = keep_largest(labels, classes=classes)
+        _count(tallies, labels, maps, classes)
+    write_labels(labels, like=image, classes=classes, folder=out / "masks")
+    if wanted.probabilities:
+        write_probabilities(maps, like=image, classes=classes, folder=out / "probabilities")
+    if wanted.contours:
+        with replacing(out / "contours" / f"{stem}.geojson") as temporary:
+            temporary.write_text(json.dumps(contours(labels, classes=classes)), encoding="utf-8")
+    return field, overlay(image, labels, classes) if wanted.overlays else None
+
+
+def _streamed(
+    source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted, tallies: list[Tally]
+) -> tuple[int, NDArray[np.uint8] | None]:
+    classes = predictor.bundle.classes
+    _check_streamable(source, predictor, wanted)
+    block = max(1, max(source.shape) // 1024)
+    small: list[Labels] = []
+    field = 0
+    with ExitStack() as open_files:
+        writers = [open_files.enter_context(writer) for writer in _mask_writers(source, stem, classes, out / "masks")]
+        for band in predictor.bands(source):
+            _write_band(writers, band, classes)
+            _count(tallies, band.labels, band.probabilities, classes)
+            field += int(np.count_nonzero(band.field))
+            first = -band.rows.start % block
+            small.append(band.labels[..., first::block, ::block])
+    if not wanted.overlays:
+        return field, None
+    labels = np.concatenate(small, axis=-2)
+    return field, overlay(_shrunk(source, block), labels, classes)
+
+
+def _check_streamable(source: PixelSource, predictor: Predictor, wanted: Wanted) -> None:
+    """Refuse what needs the whole image at once."""
+    reasons = {
+        "a volume": source.dims == 3,
+        "a model that keeps the largest piece of each class": predictor.bundle.classes.single_object,
+        "writing probabilities": wanted.probabilities,
+        "writing contours": wanted.contours,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            limit = spell_memory(predictor.memory)
+            msg = f"larger than the memory limit of {limit} allows, and {reason} needs it whole. Raise --memory"
+            raise InputError(source.source or source.stem, msg)
+
+
+def _mask_writers(source: PixelSource, stem: str, classes: Classes, folder: Path) -> list[LabelTiffWriter]:
+    kind = np.min_scalar_type(max(classes.background, *classes.values))
+    folders = [class_folder(folder, name) for name in classes.names] if classes.overlapping else [folder]
+    return [LabelTiffWriter(place / f"{stem}.tif", shape=source.shape, dtype=kind) for place in folders]
+
+
+def _write_band(writers: list[LabelTiffWriter], band: Band, classes: Classes) -> None:
+    region = (band.rows, slice(0, band.labels.shape[-1]))
+    if not classes.overlapping:
+        writers[0].write(region, classes.decode(band.labels))
+        return
+    for writer, plane, value in zip(writers, band.labels, classes.values, strict=True):
+        kind = np.min_scalar_type(max(value, classes.background))
+        writer.write(region, np.where(plane > 0, value, classes.background).astype(kind))
+
+
+def _count(tallies: list[Tally], labels: Labels, maps: Probabilities, classes: Classes) -> None:
+    for index, tally in enumerate(tallies):
+        tally.add(labels[index] > 0 if classes.overlapping else labels == index + 1, maps[index])
+
+
+def _shrunk(source: PixelSource, block: int) -> Image:
+    """A small copy of a large picture, for its overlay."""
+    kind = source.read((slice(0, 1), slice(0, 1))).dtype
+
+    def as_float(pixels: Pixels) -> NDArray[np.float32]:
+        return pixels.astype(np.float32)
+
+    small = overview(source, as_float, block=block).pixels
+    return Image(small.round().astype(kind) if kind.kind == "u" else small)
