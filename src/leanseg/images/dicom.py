@@ -125,6 +125,7 @@ def _grouped(folder: Path) -> list[list[tuple[Path, Dataset]]]:
             continue
         with decoding(path, "a DICOM file", private=True):
             header = dcmread(path, stop_before_pixels=True)
+            _check_whole(path, header)
             if "Rows" in header:
                 found[str(header.get("SeriesInstanceUID", ""))].append((path, header))
     return list(found.values())
@@ -134,6 +135,7 @@ def _read(path: Path, budget: Budget) -> tuple[Dataset, Pixels]:
     """Header and (C, N, H, W) rescaled pixels of one file."""
     with decoding(path, "a DICOM image", private=True):
         header = dcmread(path)
+        _check_whole(path, header)
         _check_kind(path, header)
         shape = (int(header.get("SamplesPerPixel", 1)), _frames(header), int(header.Rows), int(header.Columns))
         budget.check(path, shape, np.float32, advice=ADVICE)
@@ -146,6 +148,13 @@ def _read(path: Path, budget: Budget) -> tuple[Dataset, Pixels]:
         else:
             pixels = _rescaled(header, stored.reshape(shape[1:]))[None]
     return header, check_finite(path, np.ascontiguousarray(pixels))
+
+
+def _check_whole(path: Path, header: Dataset) -> None:
+    """Refuse a file that ends early: pydicom gives what came before without a word, perhaps nothing."""
+    kind = header.file_meta.get("MediaStorageSOPClassUID")
+    if "Rows" not in header and (len(header) == 0 or (kind is not None and "Image Storage" in kind.name)):
+        raise InputError(path, "cannot be read as a DICOM image (the file is cut off). Copy or export it again.")
 
 
 def _check_kind(path: Path, header: Dataset) -> None:

@@ -126,11 +126,12 @@ class _Quiet:
     ``warnings.catch_warnings`` alone is not safe there: the last thread out could restore another's silence for good.
     """
 
-    loggers = ("tifffile", "nibabel.global", "pydicom", "PIL")
+    loggers = ("tifffile", "nibabel.global", "pydicom", "openjpeg", "PIL")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._depth = 0
+        self._levels: dict[str, int] = {}
 
     def __enter__(self) -> None:
         with self._lock:
@@ -141,7 +142,8 @@ class _Quiet:
             self._warnings.__enter__()
             warnings.simplefilter("ignore")
             for name in self.loggers:
-                logging.getLogger(name).addFilter(_nothing)
+                self._levels[name] = logging.getLogger(name).level
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
@@ -149,12 +151,8 @@ class _Quiet:
             if self._depth:
                 return
             self._warnings.__exit__(None, None, None)
-            for name in self.loggers:
-                logging.getLogger(name).removeFilter(_nothing)
-
-
-def _nothing(_: logging.LogRecord) -> bool:
-    return False
+            for name, level in self._levels.items():
+                logging.getLogger(name).setLevel(level)
 
 
 _quiet = _Quiet()
