@@ -14,11 +14,6 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
     RTStructureSetStorage,
-)
-    ExplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGLSLossless,
-    RLELossless,
     generate_uid,
 )
 
