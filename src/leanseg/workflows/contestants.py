@@ -1,0 +1,163 @@
+"""Who is scored: a model, or the masks that any other tool has written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leanseg.bundle import read_bundle
+from leanseg.data.dataset import Case, size_text
+from leanseg.data.pairing import index, match
+from leanseg.errors import InputError, UsageError
+from leanseg.images.image import Image
+from leanseg.images.read import read_mask
+from leanseg.inference.predictor import Predictor
+from leanseg.types import Classes, Mask, Probabilities
+
+
+class Answer:
+    """What a contestant says about one image, in the classes of the dataset.
+
+    Args:
+        masks: (K, *spatial), one for each class of the dataset.
+        probabilities: (K, *spatial) in [0, 1], if there are any.
+    """
+
+    def __init__(self, masks: Mask, probabilities: Probabilities | None = None) -> None:
+        self.masks = masks
+        self.probabilities = probabilities
+
+
+class Contestant(Protocol):
+    """Anything that answers for an image."""
+
+    name: str
+
+    def answer(self, case: Case, image: Image) -> Answer:
+        """Masks for one image.
+
+        Raises:
+            InputError: there is no usable answer; it counts as a miss.
+        """
+        ...
+
+
+class Model:
+    """A bundle, used as ``segment`` uses it.
+
+    Args:
+        name: what tables call it.
+        predictor: runs the bundle.
+        classes: those of the bundle.
+        wanted: those of the dataset.
+
+    Raises:
+        UsageError: the model does not know a class of the dataset.
+    """
+
+    def __init__(self, *, name: str, predictor: Predictor, classes: Classes, wanted: Classes) -> None:
+        self.name = name
+        self.predictor = predictor
+        # One class each: whatever they are called, they are what is compared.
+        alone = len(classes.names) == len(wanted.names) == 1
+        missing = [] if alone else [known for known in wanted.names if known not in classes.names]
+        if missing:
+            msg = f"the model {name} does not know {', '.join(missing)}; it segments {', '.join(classes.names)}"
+            raise UsageError(f"{msg}. Name the classes in dataset.toml alike, or choose another model.")
+        self._chosen = [0] if alone else [classes.names.index(known) for known in wanted.names]
+        self._names = [classes.names[k] for k in self._chosen]
+
+    def answer(self, case: Case, image: Image) -> Answer:  # noqa: ARG002, the case names files for others
+        """Segment one image."""
+        found = self.predictor.predict(image, probabilities=True)
+        masks = np.stack([found.mask(name) for name in self._names])
+        probabilities = None if found.probabilities is None else found.probabilities[self._chosen]
+        return Answer(masks, probabilities)
+
+
+class MaskFolder:
+    """Masks in files, matched to images by their stem.
+
+    Args:
+        folder: masks, or ``masks/`` in it; one folder for each class where classes overlap.
+        classes: those of the dataset.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+
+    def __init__(self, folder: Path, *, classes: Classes) -> None:
+        if not folder.is_dir():
+            raise InputError(folder, "expected a folder of masks, found none. Check the path.")
+        self.name = folder.name or str(folder)
+        self.classes = classes
+        base = folder / "masks" if (folder / "masks").is_dir() else folder
+        self._folders = [base / name for name in classes.names] if classes.overlapping else [base]
+        self._files = [index(part) if part.is_dir() else {} for part in self._folders]
+
+    def answer(self, case: Case, image: Image) -> Answer:
+        """Read one image's masks."""
+        layers = []
+        for folder, files in zip(self._folders, self._files, strict=True):
+            path = match(case.stem, files, folder)
+            if path is None:
+                raise InputError(folder / case.stem, "expected a mask of this name, found none. It counts as a miss.")
+            values = read_mask(path)
+            if values.shape != image.shape:
+                sizes = f"expected the size of its image, {size_text(image.shape)}, found {size_text(values.shape)}"
+                raise InputError(path, f"{sizes}. Export it at full size; it counts as a miss.")
+            layers.append((path, values))
+        if self.classes.overlapping:
+            return Answer(np.stack([values != self.classes.background for _, values in layers]))
+        return Answer(_exclusive(*layers[0], self.classes))
+
+
+def _exclusive(path: Path, values: NDArray[Any], classes: Classes) -> Mask:
+    """One mask for each class from one file; of a single class, any second value will do."""
+    if len(classes.names) == 1:
+        found = np.unique(values)
+        foreground = [v for v in found if v != classes.background]
+        if len(foreground) <= 1:
+            return np.asarray(values[None] != classes.background)
+    unknown = np.setdiff1d(np.unique(values), (classes.background, *classes.values))
+    if unknown.size:
+        wanted = ", ".join(map(str, (classes.background, *classes.values)))
+        some = ", ".join(map(str, unknown[:8]))
+        raise InputError(
+            path, f"expected the values {wanted}, found also {some}. Save class values only; it counts as a miss."
+        )
+    return np.stack([values == value for value in classes.values])
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Short names for tables: the last part of a path, the whole path where that is not enough.
+
+    Example:
+        >>> unique_names(["runs/a/model", "runs/b/model"]), unique_names(["vessels", "runs/b"])
+        (['runs/a/model', 'runs/b/model'], ['vessels', 'b'])
+    """
+    short = [Path(name).name or name for name in names]
+    return short if len(set(short)) == len(names) else list(names)
+
+
+def models(names: Sequence[str], wanted: Classes, **options: Any) -> list[Model]:
+    """Open bundles for scoring.
+
+    Args:
+        names: names in the zoo or folders.
+        wanted: the classes of the dataset.
+        **options: how :class:`Predictor` runs them.
+
+    Raises:
+        UsageError: a model does not know a class of the dataset.
+    """
+    bundles = [read_bundle(name) for name in names]
+    titles = unique_names(names)
+    return [
+        Model(name=title, predictor=Predictor(bundle=bundle, **options), classes=bundle.classes, wanted=wanted)
+        for title, bundle in zip(titles, bundles, strict=True)
+    ]

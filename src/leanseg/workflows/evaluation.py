@@ -1,0 +1,123 @@
+"""Scores every answer for every case of a dataset; ``evaluate`` and the end of ``train`` rest on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from leanseg.data.dataset import Case, Dataset
+from leanseg.errors import InputError
+from leanseg.images.image import Image
+from leanseg.report.contents import Picture
+from leanseg.report.figures import error_overlay
+from leanseg.types import Mask
+from leanseg.workflows.contestants import Answer, Contestant
+from leanseg.workflows.extremes import Extremes
+from leanseg.workflows.scoring import DEFAULT, ClassScores, Tolerance, class_masks, score_case
+from leanseg.workflows.summary import ClassSummary, ModelComparison, compare, summarise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What was scored.
+
+    Args:
+        rows: scores of every image, class and model.
+        summaries: means with intervals for each model and class.
+        comparisons: first model minus second; empty with one model.
+        failed: file and reason of all that could not be used.
+        worst: error overlays of the first model's worst cases, worst first.
+        best: error overlays of its best cases, best first.
+    """
+
+    rows: tuple[ClassScores, ...]
+    summaries: tuple[ClassSummary, ...]
+    comparisons: tuple[ModelComparison, ...]
+    failed: tuple[tuple[str, str], ...]
+    worst: tuple[Picture, ...]
+    best: tuple[Picture, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 everything was scored, 1 nothing was, 3 some files could not be used."""
+        return 1 if not self.rows else 3 if self.failed else 0
+
+
+def evaluate_cases(
+    dataset: Dataset,
+    cases: Sequence[Case],
+    contestants: Sequence[Contestant],
+    *,
+    tolerance: Tolerance = DEFAULT,
+    cl_dice: bool = False,
+    advance: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Let every contestant answer for every case, and score the answers.
+
+    An answer that is missing or does not fit counts as a miss and is listed; an image whose own files are broken is
+    listed and left out.
+
+    Args:
+        dataset: knows how to read the cases.
+        cases: what is scored.
+        contestants: models or folders of masks; the first two are compared.
+        tolerance: for normalised surface Dice.
+        cl_dice: also score centre lines.
+        advance: called after each case.
+    """
+    rows: list[ClassScores] = []
+    failed: list[tuple[str, str]] = []
+    extremes = Extremes()
+    score = partial(score_case, classes=dataset.classes, tolerance=tolerance, cl_dice=cl_dice)
+    for case in cases:
+        try:
+            image = dataset.read_image(case)
+            truth = class_masks(dataset.read_labels(case, shape=image.shape), dataset.classes)
+            valid = dataset.read_valid(case, shape=image.shape)
+        except InputError as error:
+            failed.append((str(error.path), error.message))
+            advance()
+            continue
+        for number, contestant in enumerate(contestants):
+            answer = _answer(contestant, case, image, truth, failed)
+            found = score(
+                case, truth=truth, prediction=answer.masks, probabilities=answer.probabilities, valid=valid,
+                spacing=image.geometry.spacing, model=contestant.name,
+            )  # fmt: skip
+            rows += found
+            dices = [dice for row in found if (dice := row.scores["dice"]) is not None]
+            if number == 0 and dices:
+                draw = partial(_picture, dataset, image, truth, answer.masks, valid, case.stem, found)
+                extremes.consider(float(np.mean(dices)), draw)
+        advance()
+    names = [contestant.name for contestant in contestants]
+    return Evaluation(
+        rows=tuple(rows),
+        summaries=tuple(summarise(rows)),
+        comparisons=tuple(compare(rows, *names[:2])) if len(names) > 1 and rows else (),
+        failed=tuple(failed),
+        worst=tuple(extremes.worst),
+        best=tuple(extremes.best),
+    )
+
+
+def _answer(contestant: Contestant, case: Case, image: Image, truth: Mask, failed: list[tuple[str, str]]) -> Answer:
+    try:
+        return contestant.answer(case, image)
+    except InputError as error:
+        failed.append((str(error.path), error.message))
+        return Answer(np.zeros_like(truth))
+
+
+def _picture(
+    dataset: Dataset, image: Image, truth: Mask, prediction: Mask, valid: Mask, stem: str, rows: Sequence[ClassScores]
+) -> Picture:
+    overlapping = replace(dataset.classes, overlapping=True)
+    drawn, said = truth.astype(np.uint8), prediction.astype(np.uint8)
+    shown = error_overlay(image, drawn, said, classes=overlapping, valid=valid, legend=False)
+    dices = [(row.name, row.scores["dice"]) for row in rows if row.scores["dice"] is not None]
+    caption = ", ".join(f"{name} {dice:.3f}" for name, dice in dices)
+    return Picture.of(shown, title=stem, caption=f"Dice {caption}")
