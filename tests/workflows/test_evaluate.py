@@ -10,10 +10,13 @@ import pytest
 from PIL import Image as Pillow
 
 import leanseg
+from leanseg.bundle import Bundle, Part, write_bundle
 from leanseg.cli import main
 from leanseg.data.folder import open_dataset
 from leanseg.errors import UsageError
 from leanseg.images.image import Image
+from leanseg.images.preprocess import Preprocessing
+from leanseg.types import Classes
 from leanseg.workflows.contestants import Answer, unique_names
 from leanseg.workflows.evaluation import evaluate_cases
 
@@ -222,3 +225,55 @@ def test_names_in_tables_are_short_but_never_equal() -> None:
 def test_options_are_checked_in_python_too(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="split must be"):
         leanseg.evaluate(data=data, predictions=tmp_path, out=tmp_path / "out", split="holdout")
+
+
+def _bright(folder: Path, *, above: float, names: tuple[str, ...] = ("lesion",)) -> Path:
+    """A model that finds what is brighter than a grey value."""
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Sub", ["x", "level"], ["over"]), helper.make_node("Mul", ["over", "scale"], ["y"])],
+        "bright",
+        [helper.make_tensor_value_info("x", kind, ["n", 1, "h", "w"])],
+        [helper.make_tensor_value_info("y", kind, ["n", 1, "h", "w"])],
+        [helper.make_tensor("level", kind, [1], [above]), helper.make_tensor("scale", kind, [1], [0.1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    part = Part(net="bright", onnx="model.onnx", halo=0)
+    settings = Preprocessing(channels=("grey",), normalise="none")
+    bundle = Bundle(name="bright", parts=(part,), classes=Classes(names=names), preprocessing=settings)
+    write_bundle(bundle, folder, files={"model.onnx": model.SerializeToString()})
+    return folder
+
+
+def test_models_from_folders_are_scored_and_compared(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stem, truth in TRUTH.items():
+        _save(data / "images" / f"{stem}.png", np.stack([60 + 120 * truth + 60 * np.roll(truth, 2)] * 3, axis=-1))
+    good, greedy = _bright(tmp_path / "good", above=150), _bright(tmp_path / "greedy", above=90, names=("ulcer",))
+    out = tmp_path / "out"
+    assert main(["evaluate", str(data), "--model", str(good), "--model", str(greedy), "--out", str(out)]) == 0
+    content = json.loads((out / "scores.json").read_text())
+    means = {model: classes["lesion"]["means"] for model, classes in content["models"].items()}
+    assert means["good"]["dice"]["mean"] == 1 and means["greedy"]["dice"]["mean"] == pytest.approx(0.8)
+    assert means["good"]["auroc"]["mean"] == 1
+    assert sum(content["models"]["good"]["lesion"]["reliability"]["counts"]) == 5 * 600
+    dice = next(entry for entry in content["comparisons"] if entry["score"] == "dice")
+    assert dice["mean"] == pytest.approx(0.2) and dice["wins"] == 4
+    assert "good minus greedy 0.200" in capsys.readouterr().out
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "good minus greedy, image by image" in page and "Calibration" in page
+
+    assert main(["info", str(good)]) == 0
+    shown = capsys.readouterr().out
+    assert "bright (2-D)" in shown and "lesion" in shown
+
+
+def test_a_model_that_does_not_know_the_classes_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "dataset.toml").write_text('[classes]\n255 = "lesion"\n1 = "scar"\n')
+    model = _bright(tmp_path / "good", above=150)
+    assert main(["evaluate", str(data), "--model", str(model), "--out", str(tmp_path / "out")]) == 2
+    assert "does not know scar" in capsys.readouterr().err
