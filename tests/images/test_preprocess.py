@@ -124,12 +124,12 @@ class Banded(Image):
     """An image that refuses to give more than a band of rows, as a streamed TIFF does."""
 
     def read(self, region):
-        assert region[0].stop - region[0].start <= 600
+        assert region[0].stop - region[0].start <= 2**22 // self.shape[1]
         return super().read(region).copy()
 
 
 def test_low_resolution_pass_reads_bands_and_is_exact():
-    pixels = np.random.default_rng(0).integers(0, 255, (1, 2100, 1500), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 255, (1, 2100, 2500), dtype=np.uint8)
     ready = Preprocessing(channels=("grey",)).prepare(Banded(pixels))
     assert ready.block == 4
     assert ready.shift[0] == pytest.approx(pixels.mean(), rel=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from leanseg.types import Mask, Pixels
 
 LONG_SIDE = {2: 512, 3: 128}
 """The overview's long side lies between this and twice this many pixels (or is the source's own, if smaller)."""
+
+BAND = 2**22
+"""Pixels that are read at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,7 @@ def overview(
         block: side of a block in pixels; by default the long side then follows :data:`LONG_SIDE`.
     """
     block = block or max(1, max(source.shape) // LONG_SIDE[source.dims])
-    band = block * max(1, 512 // block)
+    band = block * max(1, BAND // math.prod(source.shape[1:]) // block)
     across = tuple(slice(0, size) for size in source.shape[1:])
     starts = range(0, source.shape[0], band)
     bands = [

@@ -135,7 +135,7 @@ def _streamed(
             _count(tallies, band.labels, band.probabilities, classes)
             field += int(np.count_nonzero(band.field))
             first = -band.rows.start % block
-            small.append(band.labels[..., first::block, ::block])
+            small.append(band.labels[..., first::block, ::block].copy())
     if not wanted.overlays:
         return field, None
     labels = np.concatenate(small, axis=-2)
