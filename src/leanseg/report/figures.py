@@ -90,7 +90,7 @@ def error_overlay(
     shares = [coverage(kind, longest) for kind in kinds]
     for share, colour in zip(shares, (CORRECT, EXTRA, MISSED, WRONG_CLASS), strict=True):
         shown = _tint(shown, share, colour, strength=0.85)
-    entries = (*LEGEND, (WRONG_CLASS, "wrong class")) if shares[3].any() else LEGEND
+    entries = (*LEGEND, (WRONG_CLASS, "another class")) if shares[3].any() else LEGEND
     return _with_legend(shown, entries) if legend else shown
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from leanseg import __version__
 from leanseg.images.atomic import replacing
 from leanseg.report.charts import dot_plot, line_chart, reliability_diagram
 from leanseg.report.contents import Report
-from leanseg.report.figures import LEGEND
+from leanseg.report.figures import LEGEND, WRONG_CLASS
 from leanseg.report.words import duration, size, spell
 
 
@@ -47,8 +47,8 @@ def _environment() -> Environment:
     )  # fmt: skip
     pages.filters.update(spell=spell, duration=duration, size=size, as_json=_as_json)
     pages.globals.update(
-        version=__version__, date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-        legend=LEGEND,
+        version=version("leanseg"), date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+        legend=(*LEGEND, (WRONG_CLASS, "another class")),
         line_chart=line_chart, dot_plot=dot_plot, reliability_diagram=reliability_diagram,
     )  # fmt: skip
     return pages

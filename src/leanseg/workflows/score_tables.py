@@ -125,7 +125,7 @@ def terminal_table(summaries: Sequence[ClassSummary]) -> rich.table.Table:
     table = rich.table.Table("model", "class", "images", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("Dice (95 % interval)", no_wrap=True)
     for score in shown:
-        table.add_column(_heading(score, _unit(summaries)))
+        table.add_column(_heading(score, _unit(summaries)).replace("pixels", "px"))
     table.add_column("missed")
     for s in summaries:
         means = (f"{s.means[score].mean:.3f}" if score in s.means else "-" for score in shown)
