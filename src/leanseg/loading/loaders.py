@@ -48,6 +48,10 @@ def crop_loader(crops: Crops, *, steps: int, workers: int = 0) -> DataLoader[Bat
     return DataLoader(crops, batch_size=None, sampler=Steps(length=steps), num_workers=workers)
 
 
-def sample_loader(samples: Sequence[Sample]) -> DataLoader[Sample]:
-    """Whole samples, one at a time, in order."""
-    return DataLoader(samples, batch_size=None)  # type: ignore[arg-type]
+def sample_loader(samples: Sequence[Sample]) -> DataLoader[Batch]:
+    """Whole samples, one at a time, in order: image, target and valid."""
+    return DataLoader(samples, batch_size=None, collate_fn=_tensors)  # type: ignore[arg-type]
+
+
+def _tensors(sample: Sample) -> Batch:
+    return {"image": sample.image, "target": sample.target, "valid": sample.valid}

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from leanseg.errors import LeansegError
 from leanseg.loading.crops import Batch, Crops
-from leanseg.loading.samples import Sample
 from leanseg.methods.whole_image import hard_masks, mean_dice, true_masks, whole_logits
 from leanseg.types import Classes
 
@@ -84,12 +83,12 @@ class Segmenter(LightningModule):
         for mean, new in zip(self.averaged.state_dict().values(), self.net.state_dict().values(), strict=True):
             mean.lerp_(new, 1 - decay) if mean.is_floating_point() else mean.copy_(new)
 
-    def validation_step(self, sample: Sample, index: int) -> None:
-        logits = whole_logits(self.averaged.eval(), sample.image)
-        where = sample.valid.to(logits.device).expand(logits.shape) > 0
+    def validation_step(self, batch: Batch, index: int) -> None:
+        logits = whole_logits(self.averaged.eval(), batch["image"])
+        where = batch["valid"].to(logits.device).expand(logits.shape) > 0
         if bool(where.any()):
             self._spread = max(self._spread, float(logits[where].max() - logits[where].min()))
-        dice = mean_dice(hard_masks(logits, self.classes), true_masks(sample.target, self.classes), sample.valid)
+        dice = mean_dice(hard_masks(logits, self.classes), true_masks(batch["target"], self.classes), batch["valid"])
         if dice is not None:
             self._scores.append(dice)
 

@@ -29,7 +29,7 @@ class Stage:
     name: str
     module: LightningModule
     train: DataLoader[Batch]
-    val: DataLoader[Sample]
+    val: DataLoader[Batch]
     epochs: int
 
 
@@ -38,6 +38,11 @@ class Method(Protocol):
 
     def stages(self, train: Sequence[Sample], val: Sequence[Sample]) -> Iterator[Stage]:
         """The fits, one after the other; each is fitted before the next is asked for."""
+        ...
+
+    @property
+    def network(self) -> nn.Module:
+        """The network as it was given, into which finished weights can be read."""
         ...
 
     def result(self) -> nn.Module:

@@ -80,6 +80,11 @@ class Supervised:
         loader = crop_loader(crops, steps=self.epoch_steps, workers=self.workers)
         yield Stage(name="fit", module=self.module, train=loader, val=sample_loader(val), epochs=self.epochs)
 
+    @property
+    def network(self) -> nn.Module:
+        """The network as it was given."""
+        return self.module.net
+
     def result(self) -> nn.Module:
         """The averaged weights, with normalisation statistics estimated anew for them."""
         net = copy.deepcopy(self.module.averaged).cpu()
