@@ -69,7 +69,8 @@ def strided_graph(*, channels: int, outputs: int, dims: int, seed: int = 0) -> b
         ("a", "x", rng.normal(0, 0.4, (6, channels, *[3] * dims)), three),
         ("b", "a_", rng.normal(0, 0.3, (6, 6, *[3] * dims)), {**three, "strides": [2] * dims}),
         ("c", "b_", rng.normal(0, 0.3, (6, 6, *[3] * dims)), {**three, "strides": [2] * dims}),
-        ("d", "c_", rng.normal(0, 0.3, (6, 6, *[2] * dims)), dict(up)),
+        ("m", "c_", rng.normal(0, 0.3, (6, 6, *[3] * dims)), three),
+        ("d", "m_", rng.normal(0, 0.3, (6, 6, *[2] * dims)), dict(up)),
         ("e", "d_", rng.normal(0, 0.3, (6, 6, *[2] * dims)), dict(up)),
     )
     nodes: list = []
