@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 Array = NDArray[np.float32]
 
@@ -86,7 +88,7 @@ class Augmentation:
             image = image + _slope(image.shape[1:], random.uniform(-self.shade, self.shade, image.ndim - 1))
         if self.blur and random.random() < 0.25:
             sigma = random.uniform(0, self.blur)
-            image = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma + 1e-3) for plane in image])
+            image = np.stack([gaussian_filter(plane, sigma) for plane in image])
         if self.noise:
             amount = np.float32(random.uniform(0, self.noise))
             image = image + amount * random.standard_normal(image.shape, np.float32)
@@ -128,5 +130,4 @@ def _bend(image: Array, exponent: float) -> Array:
 def _slope(shape: tuple[int, ...], steepness: NDArray[np.float64]) -> Array:
     """A plane through 0 at the centre, reaching the given values at the edges."""
     lines = [np.linspace(-s, s, n, dtype=np.float32) for s, n in zip(steepness, shape, strict=True)]
-    field: Array = sum(np.ix_(*lines))
-    return field
+    return reduce(np.add, np.ix_(*lines))

@@ -92,7 +92,10 @@ class Crops(Dataset[Batch]):
 
     def _centre(self, target: Any, valid: Any, random: np.random.Generator) -> tuple[int, ...]:
         """A random pixel that counts, or of the foreground; tried at random instead of listing all pixels."""
-        wanted = target.any(0) & (valid[0] > 0) if random.random() < self.foreground else valid[0] > 0
+        wanted = valid[0] > 0
+        if random.random() < self.foreground:
+            foreground = target.any(0) & wanted
+            wanted = foreground if foreground.any() else wanted
         for _ in range(100):
             point = tuple(int(random.integers(n)) for n in wanted.shape)
             if wanted[point]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
@@ -22,7 +24,7 @@ class Sample:
 
     Args:
         image: (C, *spatial) normalised float32.
-        target: class numbers (1, *spatial), or (K, *spatial) of 0/1 where classes overlap; uint8.
+        target: class numbers (1, *spatial), or (K, *spatial) of 0/1 where classes overlap; uint8, 0 without labels.
         valid: (1, *spatial) of 0/1, where loss and scores count; uint8.
         case: where it comes from.
     """
@@ -44,10 +46,9 @@ def load_sample(dataset: Dataset, case: Case, preprocessing: Preprocessing) -> S
     everywhere = whole(prepared.shape)
     valid = resample_mask(dataset.read_valid(case, shape=image.shape), prepared.resampling)
     valid &= prepared.valid(everywhere)
-    shape = (0, *prepared.shape)
-    target = np.zeros(shape, np.uint8)
+    overlapping = dataset.classes.overlapping
+    target = np.zeros((len(dataset.classes.names) if overlapping else 1, *prepared.shape), np.uint8)
     if case.masks:
-        overlapping = dataset.classes.overlapping
         labels = dataset.read_labels(case, shape=image.shape)
         resampled = resample_labels(labels, prepared.resampling, overlapping=overlapping)
         target = resampled if overlapping else resampled[None]
@@ -66,5 +67,7 @@ def load_samples(dataset: Dataset, cases: Sequence[Case], preprocessing: Preproc
         return list(track(loaded, total=len(cases), description="Reading images", transient=True))
 
 
-def _shared(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).share_memory_()
+def _shared(array: NDArray[Any]) -> Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    tensor.share_memory_()  # type: ignore[no-untyped-call]
+    return tensor

@@ -1,4 +1,4 @@
-"""What every loss shares: probabilities and truth of the foreground classes as flat maps, and sums over valid pixels."""
+"""What every loss shares: probabilities and truth of the foreground as flat maps, and sums over valid pixels."""
 
 from __future__ import annotations
 
@@ -33,10 +33,7 @@ def foreground_maps(logits: Tensor, target: Tensor, valid: Tensor | None, *, exc
         valid: (N, 1, *spatial), where the loss counts; None for everywhere.
         exclusive: softmax over the channels instead of a sigmoid for each.
     """
-    flat = logits.flatten(2)
-    where = (torch.ones_like(target[:, :1]) if valid is None else valid).flatten(2) > 0
-    # Whatever lies outside, NaN included, must reach neither the loss nor a gradient.
-    truth = torch.where(where, target.flatten(2).to(flat.dtype), 0.0)
+    flat, truth, where = _flat(logits, target, valid)
     if exclusive:
         numbers = torch.arange(1, flat.shape[1], device=flat.device)[None, :, None]
         return Maps(flat.softmax(1)[:, 1:] * where, (truth == numbers).to(flat.dtype), where)
@@ -61,12 +58,19 @@ def jaccard_term(sums: Sums, smooth: float) -> Tensor:
 
 def cross_entropy_term(logits: Tensor, target: Tensor, valid: Tensor | None, *, exclusive: bool) -> Tensor:
     """Binary cross-entropy, or cross-entropy over exclusive classes: mean over valid pixels, then over images."""
-    flat = logits.flatten(2)
-    where = (torch.ones_like(target[:, :1]) if valid is None else valid).flatten(2) > 0
-    truth = torch.where(where, target.flatten(2).to(flat.dtype), 0.0)
+    flat, truth, where = _flat(logits, target, valid)
     if exclusive:
         each = torch.nn.functional.cross_entropy(flat, truth[:, 0].long(), reduction="none")[:, None]
     else:
         each = torch.nn.functional.binary_cross_entropy_with_logits(flat, truth, reduction="none")
     counted = where.sum((1, 2)).clamp_min(1) * each.shape[1]
     return ((each * where).sum((1, 2)) / counted).mean()
+
+
+def _flat(logits: Tensor, target: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, truth and where both count, (N, K or 1, P) each."""
+    # Sums over many pixels need more digits than 16 bits hold.
+    flat = logits.flatten(2).to(torch.promote_types(logits.dtype, torch.float32))
+    where = (torch.ones_like(target[:, :1]) if valid is None else valid).flatten(2) > 0
+    # Whatever lies outside, NaN included, must reach neither the loss nor a gradient.
+    return flat, torch.where(where, target.flatten(2).to(flat.dtype), 0.0), where

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 from numba import njit, prange
 
 TAPS = 5
 """Width of a kernel row; the margin left and right of a row is half of it."""
+
+
+def match_threads(count: int) -> None:
+    """Use as many threads as torch does, so that processes beside one another do not fight for the cores."""
+    numba.set_num_threads(min(count, int(numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined])  # type: ignore[attr-defined]
 
 
 @njit(parallel=True, fastmath=True, cache=True)

@@ -1,4 +1,4 @@
-"""Depthwise convolutions of one rectified input, several kernel sizes at once: compiled for the CPU, plain elsewhere."""
+"""Depthwise convolutions of one rectified input, several kernels at once: compiled for the CPU, plain elsewhere."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from leanseg.nets._tracing import is_tracing
+
 try:
     from leanseg.nets import _depthwise_cpu
-except ImportError:  # numba is optional: without it training is slower, never different.
+except (ImportError, RuntimeError):
+    # numba is optional, and refuses to load where it may write its cache nowhere: training is slower, never different.
     _depthwise_cpu = None  # type: ignore[assignment]
 
 
@@ -30,8 +33,8 @@ def rectified_depthwise(x: Tensor, weights: list[Tensor]) -> Tensor:
         [[2.0, 2.0], [0.0, 2.0]]
     """
     fits = x.device.type == "cpu" and x.dtype == torch.float32 and max(w.shape[-1] for w in weights) <= 5
-    if fits and _depthwise_cpu is not None and not torch.is_autocast_enabled("cpu") and not torch.jit.is_tracing():
-        answer: Tensor = _RectifiedDepthwise.apply(x, *weights)
+    if fits and _depthwise_cpu is not None and not torch.is_autocast_enabled("cpu") and not is_tracing():
+        answer: Tensor = _RectifiedDepthwise.apply(x, *weights)  # type: ignore[no-untyped-call]
         return answer
     rectified = F.relu(x)
     channels = x.shape[1]
@@ -41,6 +44,7 @@ def rectified_depthwise(x: Tensor, weights: list[Tensor]) -> Tensor:
 class _RectifiedDepthwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *weights: Tensor) -> Tensor:
+        _depthwise_cpu.match_threads(torch.get_num_threads())
         x = x.contiguous()
         channels = x.shape[1]
         out = x.new_empty(x.shape[0], len(weights) * channels, *x.shape[2:])

@@ -34,8 +34,7 @@ def fold_conv_norm(layers: nn.Sequential) -> None:
             shape = [1] * conv.weight.ndim
             shape[axis] = -1
             conv.weight.mul_(gain.view(shape))
-            bias = torch.zeros_like(shift) if conv.bias is None else conv.bias
-            conv.bias = nn.Parameter(gain * bias + shift)
+            conv.bias = nn.Parameter(gain * bias_of(conv) + shift)
             layers[index + 1] = nn.Identity()
 
 
@@ -50,10 +49,7 @@ def fold_expand_squeeze(block: ExpandSqueeze) -> None:
     weight, bias = merged_pointwise(block)
     merged = nn.Conv2d(weight.shape[1], weight.shape[0], 1, device=weight.device, dtype=weight.dtype)
     merged.weight.copy_((gain[:, None] * weight)[:, :, None, None])
-    if block.depthwise.bias is None:
-        raise ValueError("this block is folded already")
-    assert merged.bias is not None
-    merged.bias.copy_(gain * (weight @ block.depthwise.bias + bias) + shift)
+    bias_of(merged).copy_(gain * (weight @ bias_of(block.depthwise) + bias) + shift)
     block.depthwise.bias = None
     block.expand, block.squeeze = merged, nn.Identity()
     block.norm = nn.Identity()  # type: ignore[assignment]
@@ -61,13 +57,16 @@ def fold_expand_squeeze(block: ExpandSqueeze) -> None:
 
 def merged_pointwise(block: ExpandSqueeze) -> tuple[Tensor, Tensor]:
     """Expansion and squeeze as one matrix and bias, (C, C) and (C,)."""
-    assert block.expand.bias is not None
-    weight, bias = block.expand.weight.flatten(1), block.expand.bias
+    weight, bias = block.expand.weight.flatten(1), bias_of(block.expand)
     if isinstance(block.squeeze, nn.Conv2d):
         second = block.squeeze.weight.flatten(1)
-        assert block.squeeze.bias is not None
-        weight, bias = second @ weight, second @ bias + block.squeeze.bias
+        weight, bias = second @ weight, second @ bias + bias_of(block.squeeze)
     return weight, bias
+
+
+def bias_of(conv: Convolution) -> Tensor:
+    """The bias, one number for each output; zeros where the layer has none."""
+    return conv.weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias
 
 
 def _affine(norm: Norm) -> tuple[Tensor, Tensor]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from leanseg.nets._tracing import is_tracing
 from leanseg.nets.depthwise import rectified_depthwise
-from leanseg.nets.folding import fold_conv_norm, fold_expand_squeeze, merged_pointwise
+from leanseg.nets.folding import bias_of, fold_conv_norm, fold_expand_squeeze, merged_pointwise
 from leanseg.nets.padding import crop_to, pad_to_multiple
 from leanseg.nets.pointwise_norm import pointwise_norm
 
@@ -128,8 +131,8 @@ class MiniNet(nn.Module):
     ) -> None:
         super().__init__()
         first = widths[0]
-        pairs = list(zip(widths, widths[1:], strict=False))
-        self.divisor = 2 ** len(pairs)
+        pairs = list(pairwise(widths))
+        self.divisor = 1 << len(pairs)
         self.halo = _receptive_radius(levels=len(pairs), kernel=max(kernels), extra=variant == "b")
 
         def block(channels: int) -> DualMultiResidual:
@@ -174,7 +177,7 @@ class MiniNet(nn.Module):
         """A copy for use only, with equal outputs: every linear run between two ReLUs becomes one convolution."""
         net = copy.deepcopy(self).eval()
         for module in net.modules():
-            if isinstance(module, ExpandSqueeze):
+            if isinstance(module, ExpandSqueeze) and isinstance(module.norm, nn.BatchNorm2d):
                 fold_expand_squeeze(module)
             elif isinstance(module, nn.Sequential):
                 fold_conv_norm(module)
@@ -197,33 +200,31 @@ def sum_of(blocks: nn.ModuleList, x: Tensor) -> Tensor:
 def folds_while_training(x: Tensor) -> bool:
     """Whether the quick training path applies: plain float32, and no graph is being recorded for export."""
     return (
-        x.dtype in (torch.float32, torch.float64)
-        and not torch.is_autocast_enabled(x.device.type)
-        and not torch.jit.is_tracing()
+        x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(x.device.type) and not is_tracing()
     )
 
 
 def merged_stage(blocks: nn.ModuleList, x: Tensor) -> Tensor:
     """:func:`sum_of` expand-squeeze blocks in training mode: one depthwise pass and one 1x1 convolution for all."""
-    merged = [merged_pointwise(block) for block in blocks]
-    stacked = rectified_depthwise(x, [block.depthwise.weight for block in blocks])
-    biases = [bias + weight @ block.depthwise.bias for (weight, bias), block in zip(merged, blocks, strict=True)]
-    return pointwise_norm(stacked, [weight for weight, _ in merged], biases, [block.norm for block in blocks])
+    branches = list(cast(Iterable[ExpandSqueeze], blocks))
+    merged = [merged_pointwise(block) for block in branches]
+    stacked = rectified_depthwise(x, [block.depthwise.weight for block in branches])
+    biases = [bias + weight @ bias_of(block.depthwise) for (weight, bias), block in zip(merged, branches, strict=True)]
+    return pointwise_norm(stacked, [weight for weight, _ in merged], biases, [block.norm for block in branches])
 
 
 def merged_layer(layer: nn.Sequential, x: Tensor) -> Tensor:
     """A 1x1 convolution and its normalisation in training mode."""
-    conv, norm = layer
-    return pointwise_norm(x, [conv.weight.flatten(1)], [conv.bias], [norm])
+    conv, norm = cast(tuple[nn.Conv2d, nn.BatchNorm2d], tuple(layer))
+    return pointwise_norm(x, [conv.weight.flatten(1)], [bias_of(conv)], [norm])
 
 
 def _receptive_radius(*, levels: int, kernel: int, extra: bool) -> int:
     """Pixels on either side that one output can see: two depthwise kernels a block, one 3x3 a change of resolution."""
     block = 2 * (kernel // 2)
-    fine = sum(2 * block * 2**level for level in range(levels)) + block * 2**levels
-    rescaling = sum(2 * 2**level for level in range(levels))
-    # The up path rounds to the coarse grid, which reaches up to one coarse pixel further.
-    return 1 + fine + rescaling + 2**levels + 2 * int(extra)
+    coarsest = 1 << levels
+    above = coarsest - 1  # the pixel sizes 1, 2, 4, ... of the levels above the coarsest, added
+    return 1 + 2 * block * above + block * coarsest + 2 * above + 2 * int(extra)
 
 
 def _initialise(module: nn.Module) -> None:

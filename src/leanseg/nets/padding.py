@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from leanseg.nets._tracing import is_tracing
+
 
 def pad_to_multiple(x: Tensor, divisor: int) -> Tensor:
     """Reflect the last rows and columns until every spatial size is a multiple of ``divisor``.
@@ -25,7 +27,8 @@ def pad_to_multiple(x: Tensor, divisor: int) -> Tensor:
     for axis in range(2, x.ndim):
         size = x.shape[axis]
         index = torch.arange(size + (-size) % divisor, device=x.device)
-        if torch.jit.is_tracing() or len(index) != size:  # an exported graph must not depend on the size it was made with
+        # An exported graph must not depend on the size it was made with.
+        if is_tracing() or len(index) != size:
             last = size - 1
             x = x.index_select(axis, (last - (last - index).abs()).abs().clamp(max=last))
     return x

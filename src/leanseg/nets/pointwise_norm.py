@@ -1,8 +1,9 @@
 """1x1 convolutions with batch normalisation, folded while training: the statistics follow from the input's covariance.
 
-Normalising W x + b needs its mean W m + b and its variance diag(W S W^T), where m and S are the mean and the covariance
-of x. So one small matrix product gives the statistics, one 1x1 convolution gives the normalised sum of all branches, and
-no intermediate image is ever written. The bias b cancels: it moves the running mean only and gets no gradient.
+Normalising W x + b needs its mean W m + b and its variance diag(W S W^T), where m and S are the mean and the
+covariance of x. So one small matrix product gives the statistics, one 1x1 convolution gives the normalised sum of all
+branches, and no intermediate image is ever written. The bias b cancels: it moves the running mean only, and its
+gradient is zero.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def pointwise_norm(x: Tensor, weights: list[Tensor], biases: list[Tensor], norms
     """
     flat = x.flatten(2)
     count = flat.shape[0] * flat.shape[2]
-    means, seconds = _Moments.apply(flat.unflatten(1, (len(weights), -1)))
+    branches = flat.reshape(flat.shape[0], len(weights), -1, flat.shape[2])
+    means, seconds = _Moments.apply(branches)  # type: ignore[no-untyped-call]
     rows, shift = [], torch.zeros_like(biases[0])
     for weight, bias, norm, mean, second in zip(weights, biases, norms, means, seconds, strict=True):
         centre = weight @ mean
@@ -40,7 +42,8 @@ def pointwise_norm(x: Tensor, weights: list[Tensor], biases: list[Tensor], norms
         _update(norm, (centre + bias).detach(), spread.detach(), count)
         gain = norm.weight * torch.rsqrt(spread + norm.eps)
         rows.append(gain[:, None] * weight)
-        shift = shift + norm.bias - gain * centre
+        # Zero times the bias: every parameter has a gradient, as training on several processes demands.
+        shift = shift + norm.bias - gain * centre + 0 * bias
     matrix = torch.cat(rows, 1).expand(flat.shape[0], -1, -1)
     answer: Tensor = torch.baddbmm(shift[None, :, None], matrix, flat).view(x.shape[0], -1, *x.shape[2:])
     return answer
@@ -61,7 +64,7 @@ class _Moments(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         to_mean, to_second = gradients
-        images, branches, channels, pixels = x.shape
+        images, _, channels, pixels = x.shape
         matrix = ((to_second + to_second.transpose(1, 2)) / (images * pixels)).repeat(images, 1, 1)
         shift = (to_mean / (images * pixels)).repeat(images, 1)[:, :, None]
         return torch.baddbmm(shift, matrix, x.reshape(-1, channels, pixels)).view(x.shape)

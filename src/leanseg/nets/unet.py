@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -43,11 +44,11 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.dims, self.up = dims, up
-        self.divisor = 2 ** (len(widths) - 1)
-        self.halo = _receptive_radius(levels=len(widths) - 1, nearest_conv=up == "nearest-conv")
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
+        self.divisor = 1 << len(pairs)
+        self.halo = _receptive_radius(levels=len(pairs))
         self.encoders = nn.ModuleList(
-            _double_conv(fan_in, fan_out, dims) for fan_in, fan_out in zip((in_channels, *widths), widths, strict=False)
+            _double_conv(fan_in, fan_out, dims) for fan_in, fan_out in pairwise((in_channels, *widths))
         )
         halve = up == "nearest-conv"
         self.ups = nn.ModuleList(
@@ -93,10 +94,9 @@ def _double_conv(fan_in: int, fan_out: int, dims: int) -> nn.Sequential:
     return nn.Sequential(*_conv(fan_in, fan_out, dims), *_conv(fan_out, fan_out, dims))
 
 
-def _receptive_radius(*, levels: int, nearest_conv: bool) -> int:
-    """Pixels on either side that one output can see."""
-    convolutions = sum(2 * 2 * 2**level for level in range(levels)) + 2 * 2**levels
-    pooling = sum(2**level for level in range(levels))
-    # Interpolation reaches one coarse pixel further; the 3x3 convolution behind nearest repeats works on the fine grid.
-    upsampling = sum(2**level if nearest_conv else 2 ** (level + 1) for level in range(levels))
-    return convolutions + pooling + upsampling + 2**levels
+def _receptive_radius(*, levels: int) -> int:
+    """Pixels on either side that one output can see: two 3x3 convolutions a block, one pixel a change of resolution."""
+    coarsest = 1 << levels
+    above = coarsest - 1  # the pixel sizes 1, 2, 4, ... of the levels above the coarsest, added
+    # Pooling and either way of going up reach one pixel of their finer grid further, down and up.
+    return 4 * above + 2 * coarsest + 2 * above
