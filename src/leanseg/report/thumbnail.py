@@ -14,7 +14,7 @@ from leanseg.types import Classes, Labels, Mask
 LONGEST = 1024
 """Longest side of a picture in pixels."""
 
-STRIP = 16_000_000
+STRIP = 2_000_000
 """Pixels of a large image that are held in memory at a time."""
 
 Read = Callable[[slice], NDArray[np.generic]]
