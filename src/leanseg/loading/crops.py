@@ -27,6 +27,7 @@ class Crops(Dataset[Batch]):
         augmentation: how the crops differ from their image.
         dims: 2 also cuts slices out of volumes.
         seed: another seed gives other batches.
+        by_site: draw the site of a crop first, then one of its images, so that small sites weigh as much as large ones.
         foreground: share of crops centred on a foreground pixel, for small structures.
         rank: number of this process out of ``world`` that each make their part of the batch.
         world: number of processes.
@@ -48,11 +49,14 @@ class Crops(Dataset[Batch]):
         augmentation: Augmentation,
         dims: int = 2,
         seed: int = 0,
+        by_site: bool = False,
         foreground: float = 0.0,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.samples, self.size, self.batch, self.augmentation = samples, size, batch, augmentation
+        sites = np.array([sample.case.site if by_site else "" for sample in samples])
+        self._groups = [np.flatnonzero(sites == site) for site in np.unique(sites)]
         self.dims, self.seed, self.foreground, self.rank, self.world = dims, seed, foreground, rank, world
 
     def __getitem__(self, step: int) -> Batch:
@@ -73,7 +77,8 @@ class Crops(Dataset[Batch]):
         }
 
     def _crop(self, random: np.random.Generator) -> tuple[Any, Any, Any, int]:
-        chosen = int(random.integers(len(self.samples)))
+        group = self._groups[random.integers(len(self._groups))]
+        chosen = int(group[random.integers(len(group))])
         sample = self.samples[chosen]
         image, target, valid = (_array(t) for t in (sample.image, sample.target, sample.valid))
         centre = self._centre(target, valid, random)

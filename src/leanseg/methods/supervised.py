@@ -35,6 +35,7 @@ class Supervised:
         weight_decay: of AdamW.
         average: decay of the moving average of the weights.
         foreground: share of crops centred on the foreground.
+        by_site: whether every site gives as many crops as the others.
         seed: of the crops.
         workers: processes that make crops beside the trainer.
 
@@ -57,11 +58,13 @@ class Supervised:
         weight_decay: float = 1e-4,
         average: float = 0.99,
         foreground: float = 0.0,
+        by_site: bool = False,
         seed: int = 0,
         workers: int = 0,
     ) -> None:
         self.crop, self.batch, self.epochs, self.epoch_steps = crop, batch, epochs, epoch_steps
         self.augmentation, self.foreground, self.seed, self.workers = augmentation, foreground, seed, workers
+        self.by_site = by_site
         self.module = Segmenter(
             net=net,
             loss=loss,
@@ -99,6 +102,7 @@ class Supervised:
             augmentation=augmentation,
             dims=int(getattr(self.module.net, "dims", 2)),
             seed=seed,
+            by_site=self.by_site,
             foreground=self.foreground,
         )
 

@@ -27,7 +27,7 @@ def whole_logits(net: nn.Module, image: Tensor) -> Tensor:
         torch.Size([2, 5, 4, 4])
     """
     if image.ndim == 4 and getattr(net, "dims", 2) == 2:
-        parts = [net(part).float() for part in image.transpose(0, 1).split(SLICES)]
+        parts = [net(part).float() for part in torch.split(image.transpose(0, 1), SLICES)]
         return torch.cat(parts).transpose(0, 1)
     logits: Tensor = net(image[None])[0].float()
     return logits

@@ -18,7 +18,7 @@ TAPS = 5
 
 def match_threads(count: int) -> None:
     """Use as many threads as torch does, so that processes beside one another do not fight for the cores."""
-    numba.set_num_threads(min(count, int(numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined])  # type: ignore[attr-defined]
+    numba.set_num_threads(min(count, int(numba.config.NUMBA_NUM_THREADS)))  # type: ignore[attr-defined]
 
 
 @njit(parallel=True, fastmath=True, cache=True)

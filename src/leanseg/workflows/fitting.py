@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from leanseg.images.atomic import replacing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,6 +20,28 @@ if TYPE_CHECKING:
     from leanseg.methods.stage import Method, Stage
 
 LAST, BEST, WEIGHTS = "last.ckpt", "best.ckpt", "weights.safetensors"
+
+
+class Clock:
+    """Time and memory of a run, from the moment it is made."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._started
+
+    @property
+    def peak_memory(self) -> int | None:
+        """Highest resident memory of this process in bytes; None where the system does not tell."""
+        if sys.platform == "win32":
+            return None
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +56,6 @@ class Machine:
         deterministic: refuse operations whose result may differ between runs.
         logger: "csv" or "tensorboard".
         patience: epochs without a better validation Dice after which a fit stops; 0 for never.
-        workers: processes that make crops.
     """
 
     device: str = "cpu"
@@ -40,7 +65,6 @@ class Machine:
     deterministic: bool = False
     logger: str = "csv"
     patience: int = 0
-    workers: int = 0
 
 
 def fit(
@@ -62,17 +86,15 @@ def fit(
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)
     done = folder / WEIGHTS
-    for stage in method.stages(train, val):
-        if not (resume and done.is_file()):
-            _fit_stage(stage, folder, machine, resume)
-            _load_best(stage, folder)
-    net = method.result() if not (resume and done.is_file()) else method.network
     if resume and done.is_file():
-        net.load_state_dict(load_file(done))
-        return net.eval()
-    temporary = done.with_suffix(".part")
-    save_file(net.state_dict(), temporary)
-    temporary.replace(done)
+        method.network.load_state_dict(load_file(done))
+        return method.network.eval()
+    for stage in method.stages(train, val):
+        _fit_stage(stage, folder, machine, resume)
+        _load_best(stage, folder)
+    net = method.result()
+    with replacing(done) as part:
+        save_file(net.state_dict(), part)
     return net
 
 

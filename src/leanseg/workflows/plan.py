@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -13,7 +13,6 @@ from leanseg.data.dataset import Case, Dataset
 from leanseg.errors import UsageError
 from leanseg.images.preprocess import COLOURS, Preprocessing
 from leanseg.report.contents import Decision
-from leanseg.types import Labels
 
 LOOKED_AT = 8
 THICK = 0.04
@@ -64,7 +63,7 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
     )
 
 
-def _radius(foreground: Labels) -> float:
+def _radius(foreground: Any) -> float:
     """Radius in pixels of the largest circle inside the foreground, in the fullest slice of a volume."""
     while foreground.ndim > 2:
         foreground = foreground[int(foreground.reshape(len(foreground), -1).sum(1).argmax())]
@@ -99,6 +98,8 @@ class Plan:
         foreground: share of crops centred on the foreground.
         precision: of Lightning, "32-true" or "bf16-mixed".
         decisions: the same with reasons, for people.
+        net: registered name of the network, or ``package.module:Class``.
+        keywords: its constructor's keywords.
     """
 
     preprocessing: Preprocessing
@@ -109,6 +110,8 @@ class Plan:
     foreground: float
     precision: str
     decisions: tuple[Decision, ...]
+    net: str = ""
+    keywords: Mapping[str, Any] = field(default_factory=dict)
 
 
 def make_plan(dataset: Dataset, seen: Survey, wishes: Wishes, *, divisor: int, bf16: bool) -> Plan:

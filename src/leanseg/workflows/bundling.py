@@ -1,0 +1,100 @@
+"""From trained networks to a bundle: weights, checked ONNX graphs, calibration and the card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING
+
+from leanseg import __version__
+from leanseg.bundle import Bundle, Part, model_card, write_bundle
+from leanseg.data.dataset import Case, Dataset
+from leanseg.export.onnx import export_onnx
+from leanseg.workflows.calibrate import calibrated, judge
+from leanseg.workflows.config import configuration
+from leanseg.workflows.plan import Plan
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from leanseg.workflows.train import Train
+
+CARD = """# {name}
+
+Segments {classes} in {modality}images. Trained by leanseg {version} on {data} ({train} training, {val} validation
+images) with `{net}`, {parameters:,} trainable parameters{parts}.
+
+Scores stand in the report beside the model. Licence of the training data: {licence}.
+
+**Limits.** For research; not a medical device. Scores hold for images like those of the training set.
+"""
+
+
+def bundled(
+    options: Train, dataset: Dataset, plan: Plan, nets: Sequence[nn.Module], unseen: Sequence[Sequence[Case]]
+) -> Bundle:
+    """Write ``OUT/model`` and calibrate it on the validation cases of each fold.
+
+    Args:
+        options: of the command.
+        dataset: the training data.
+        plan: of the training.
+        nets: one trained network for each fold.
+        unseen: the validation cases of each fold.
+    """
+    from safetensors.torch import save
+
+    channels = len(plan.preprocessing.channels)
+    files: dict[str, bytes] = {}
+    parts = []
+    for number, net in enumerate(nets):
+        stem = "model" if len(nets) == 1 else f"model-{number}"
+        files |= {f"{stem}.safetensors": save(net.state_dict()), f"{stem}.onnx": export_onnx(net, channels=channels)}
+        parts.append(_part(plan, net, stem))
+    bundle = Bundle(
+        name=options.out.resolve().name,
+        parts=tuple(parts),
+        classes=dataset.classes,
+        preprocessing=plan.preprocessing,
+        provenance={"leanseg": __version__, "training": configuration(options) | {"data": dataset.name}},
+        data_licence=dataset.licence,
+    )
+    bundle = replace(bundle, card=_card(options, dataset, plan, nets))
+    folder = options.out / "model"
+    judged = []
+    for part, cases in zip(parts, unseen, strict=True):
+        # Each network judges only images that it has not seen.
+        alone = write_bundle(replace(bundle, parts=(part,)), folder, files=files)
+        judged.append(judge(alone, dataset, cases, flips=options.flips))
+    return write_bundle(calibrated(bundle, reduce(add, judged)), folder, files=files)
+
+
+def _part(plan: Plan, net: nn.Module, stem: str) -> Part:
+    return Part(
+        net=plan.net,
+        keywords=plan.keywords,
+        weights=f"{stem}.safetensors",
+        onnx=f"{stem}.onnx",
+        dims=int(getattr(net, "dims", 2)),
+        divisor=int(getattr(net, "divisor", 1)),
+        halo=getattr(net, "halo", None),
+    )
+
+
+def _card(options: Train, dataset: Dataset, plan: Plan, nets: Sequence[nn.Module]) -> str:
+    text = CARD.format(
+        name=options.out.resolve().name,
+        classes=", ".join(dataset.classes.names),
+        modality=f"{dataset.modality} " if dataset.modality else "",
+        version=__version__,
+        data=dataset.name or "a data set without a name",
+        train=len(dataset.subset("train")),
+        val=len(dataset.subset("val")),
+        net=plan.net,
+        parameters=sum(p.numel() for p in nets[0].parameters()),
+        parts=f" each, {len(nets)} networks averaged" if len(nets) > 1 else "",
+        licence=dataset.licence or "not stated",
+    )
+    return model_card(text=text, licence=options.licence, tags=[plan.net])

@@ -1,0 +1,81 @@
+"""After training: temperature and threshold from validation images, through the very predictor that users run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from leanseg.bundle import Bundle
+from leanseg.data.dataset import Case, Dataset
+from leanseg.inference.predictor import Predictor
+from leanseg.metrics.calibration import fit_temperature, logits_of
+from leanseg.metrics.ranking import choose_threshold
+from leanseg.types import Mask, Probabilities
+from leanseg.workflows.scoring import class_masks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a model said about validation images, and the truth.
+
+    Args:
+        probabilities: (K, *spatial), one for each image.
+        truths: (K, *spatial), one for each image.
+        valid: (*spatial), one for each image.
+    """
+
+    probabilities: Sequence[Probabilities]
+    truths: Sequence[Mask]
+    valid: Sequence[Mask]
+
+    def __add__(self, other: Judged) -> Judged:
+        return Judged(
+            probabilities=[*self.probabilities, *other.probabilities],
+            truths=[*self.truths, *other.truths],
+            valid=[*self.valid, *other.valid],
+        )
+
+
+def judge(bundle: Bundle, dataset: Dataset, cases: Sequence[Case], *, flips: bool = False) -> Judged:
+    """Run a written bundle on labelled images it was not trained on.
+
+    Raises:
+        InputError: a file cannot be used.
+    """
+    predictor = Predictor(bundle=bundle, flips=flips)
+    said, truths, masks = [], [], []
+    for case in cases:
+        image = dataset.read_image(case)
+        maps = predictor.predict(image, probabilities=True).probabilities
+        assert maps is not None
+        said.append(maps)
+        truths.append(class_masks(dataset.read_labels(case, shape=image.shape), dataset.classes))
+        masks.append(dataset.read_valid(case, shape=image.shape))
+    return Judged(probabilities=said, truths=truths, valid=masks)
+
+
+def calibrated(bundle: Bundle, judged: Judged) -> Bundle:
+    """The bundle with the temperature that makes its probabilities most likely and the thresholds of best mean Dice.
+
+    Where classes compete, the temperature is fitted to all of them one against the rest and no threshold is needed.
+    """
+    everything = [np.concatenate([m.reshape(-1) for m in maps]) for maps in judged.probabilities]
+    truth = [np.concatenate([m.reshape(-1) for m in masks]) for masks in judged.truths]
+    valid = [np.tile(m.reshape(-1), len(maps)) for m, maps in zip(judged.valid, judged.probabilities, strict=True)]
+    temperature = fit_temperature([logits_of(p) for p in everything], truth, valid)
+    parts = tuple(replace(part, temperature=part.temperature * temperature) for part in bundle.parts)
+    if not bundle.classes.sigmoid:
+        return replace(bundle, parts=parts)
+    thresholds = []
+    for number in range(len(bundle.classes.names)):
+        maps = [_cooled(m[number], temperature) for m in judged.probabilities]
+        truths = [m[number] for m in judged.truths]
+        shown = any(bool(t.any()) for t in truths)
+        thresholds.append(choose_threshold(maps, truths, judged.valid) if shown else 0.5)
+    return replace(bundle, parts=parts, threshold=tuple(thresholds))
+
+
+def _cooled(probabilities: Probabilities, temperature: float) -> Probabilities:
+    return np.asarray(1 / (1 + np.exp(-logits_of(probabilities) / temperature)), np.float32)

@@ -1,0 +1,165 @@
+"""From the options of ``train`` to a method ready to fit: network, loss, plan and samples."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from leanseg import losses, nets
+from leanseg.bundle import Bundle, read_bundle
+from leanseg.data.dataset import Case, Dataset
+from leanseg.errors import UsageError
+from leanseg.images.atomic import replacing
+from leanseg.loading.augment import Augmentation
+from leanseg.loading.samples import Sample, load_samples
+from leanseg.methods import METHODS
+from leanseg.methods.supervised import Supervised
+from leanseg.report.contents import Decision
+from leanseg.workflows.plan import Plan, Wishes, make_plan, survey
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from leanseg.workflows.train import Train
+
+TRIAL_STEPS = 6
+FITTING_SHARE = 0.8
+"""Share of ``--minutes`` left for steps, beside reading, validation and scoring."""
+
+
+class Recipe:
+    """What a training is made of.
+
+    Args:
+        options: of the command.
+        dataset: with splits.
+        train: training cases, a few of which are looked at.
+
+    Raises:
+        UsageError: an unknown method, network, loss or augmentation.
+    """
+
+    def __init__(self, options: Train, dataset: Dataset, train: Sequence[Case]) -> None:
+        if options.method not in METHODS:
+            raise UsageError(f"unknown method {options.method!r}; registered are {', '.join(METHODS)}")
+        self.options, self.dataset = options, dataset
+        self.start = read_bundle(options.init) if options.init else None
+        seen = survey(dataset, train)
+        given = _json(options.net_keywords, "--net-keywords")
+        first = self.start.parts[0] if self.start else None
+        self.net = first.net if first else options.net
+        channels = len(dataset.channels) or seen.channels
+        shape = {"in_channels": channels, "classes": dataset.classes.outputs}
+        self.keywords = {**(first.keywords if first else {}), **given, **shape}
+        net = self.network(0)
+        # A network that folds while training has its quick path in float32.
+        bf16 = options.device == "cuda" or (options.device == "cpu" and not hasattr(net, "folded") and _cpu_has_bf16())
+        wishes = Wishes(**{field.name: getattr(options, field.name) for field in fields(Wishes)})
+        plan = make_plan(dataset, seen, wishes, divisor=int(getattr(net, "divisor", 1)), bf16=bf16)
+        preprocessing = self.start.preprocessing if self.start else plan.preprocessing
+        self._plan = replace(plan, preprocessing=preprocessing, net=self.net, keywords=self.keywords)
+
+    def network(self, fold: int) -> nn.Module:
+        """A fresh network, started from ``--init`` where that is given."""
+        torch.manual_seed(self.options.seed + 1000 * fold)
+        net = nets.create(self.net, trust=self.options.trust, **self.keywords)
+        if self.start:
+            _adopt(net, self.start)
+        return net
+
+    def samples(self, cases: Sequence[Case]) -> dict[str, Sample]:
+        """All cases in memory, by stem."""
+        loaded = load_samples(self.dataset, cases, self._plan.preprocessing)
+        return {sample.case.stem: sample for sample in loaded}
+
+    def plan(self, samples: dict[str, Sample], file: Path) -> Plan:
+        """The plan; with ``--minutes`` its length follows from a few timed steps, once, and is kept in ``file``."""
+        plan = self._plan
+        if file.is_file():
+            epochs = int(json.loads(file.read_text(encoding="utf-8"))["epochs"])
+        elif self.options.minutes is None:
+            epochs = plan.epochs
+        else:
+            seconds = self._seconds_a_step(plan, list(samples.values())) * self.options.epoch_steps
+            epochs = max(1, round(FITTING_SHARE * 60 * self.options.minutes / self.options.folds / seconds))
+            decision = Decision(name="epochs", value=epochs, why=f"{seconds:.0f} s each fit into the time asked for")
+            others = tuple(d for d in plan.decisions if d.name != "epochs")
+            plan = replace(plan, decisions=(*others, decision))
+        plan = replace(plan, epochs=epochs)
+        with replacing(file) as part:
+            entries = {decision.name: decision.value for decision in plan.decisions}
+            part.write_text(json.dumps({**entries, "epochs": epochs}, indent=2), encoding="utf-8")
+        return plan
+
+    def method(self, plan: Plan, fold: int) -> Supervised:
+        """The method with everything it needs."""
+        options = self.options
+        exclusive = not self.dataset.classes.sigmoid
+        weights = {"alpha": options.alpha} if options.loss == "dice-jaccard-bce" else {}
+        try:
+            augmentation = Augmentation(**_json(options.augment, "--augment"))
+        except TypeError as error:
+            raise UsageError(f"--augment: {error}") from error
+        return Supervised(
+            net=self.network(fold),
+            loss=losses.create(options.loss, exclusive=exclusive, **weights),
+            classes=self.dataset.classes,
+            crop=plan.crop,
+            batch=plan.batch,
+            epochs=plan.epochs,
+            epoch_steps=options.epoch_steps,
+            augmentation=augmentation,
+            learning_rate=plan.learning_rate,
+            foreground=plan.foreground,
+            by_site=options.balance_sites,
+            seed=options.seed + 1000 * fold,
+            workers=options.workers,
+        )
+
+    def _seconds_a_step(self, plan: Plan, samples: Sequence[Sample]) -> float:
+        method = self.method(replace(plan, epochs=1), 0)
+        (stage,) = method.stages(samples, samples[:1])
+        optimiser = method.module.configure_optimizers()["optimizer"]
+        durations = []
+        for batch in islice(stage.train, TRIAL_STEPS):
+            started = time.perf_counter()
+            optimiser.zero_grad()
+            loss = method.module.loss(method.network(batch["image"]), batch["target"], batch["valid"])
+            loss.backward()
+            optimiser.step()
+            durations.append(time.perf_counter() - started)
+        return sorted(durations)[len(durations) // 2]
+
+
+def _adopt(net: nn.Module, start: Bundle) -> None:
+    """Copy every tensor that fits; a head for other classes stays as it was initialised."""
+    from safetensors.torch import load_file
+
+    weights = start.parts[0].weights
+    if weights is None:
+        raise UsageError(f"--init: the model {start.name} has no weights to start from, only an ONNX graph")
+    own = net.state_dict()
+    fitting = {k: v for k, v in load_file(start.path(weights)).items() if k in own and own[k].shape == v.shape}
+    net.load_state_dict({**own, **fitting})
+
+
+def _json(text: str, option: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f'{option} expects JSON such as \'{{"variant": "b"}}\', found {text!r}: {error}') from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{option} expects names and values, found {text!r}")
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in value.items()}
+
+
+def _cpu_has_bf16() -> bool:
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported and supported())

@@ -1,0 +1,209 @@
+"""``leanseg train``: from a folder of images and masks to a model, its scores and a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from leanseg.bundle import Bundle
+from leanseg.data.dataset import Case, Dataset
+from leanseg.data.folder import open_dataset
+from leanseg.data.splits import complete_splits, folds, write_splits
+from leanseg.errors import UsageError, require
+from leanseg.inference.predictor import Predictor
+from leanseg.workflows.config import fields_for, read_config, write_config
+from leanseg.workflows.contestants import Model
+from leanseg.workflows.evaluation import Evaluation, evaluate_cases
+from leanseg.workflows.plan import Plan
+from leanseg.workflows.score_files import write_scores
+from leanseg.workflows.score_tables import terminal_table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Fold = tuple[tuple[Case, ...], tuple[Case, ...]]
+"""Training and validation cases."""
+
+
+@dataclass(kw_only=True)
+class Train:
+    """Train a model: prints its plan, fits, calibrates, writes OUT/model, scores the test split and reports.
+
+    Args:
+        data: a folder of images and masks.
+        out: the folder of the run; it ends up with model/, report.html, scores.csv, scores.json and splits.csv.
+        method: how to train; "supervised" needs a mask for every training image.
+        net: a registered network, or package.module:Class with --trust.
+        net_keywords: constructor keywords of the network as JSON, for instance '{"variant": "b"}'.
+        loss: dice-jaccard-bce, dice, jaccard or cross-entropy.
+        alpha: weight of the overlap terms of dice-jaccard-bce.
+        init: a model to start from; classes it does not know are learnt anew.
+        epochs: length of the training in epochs of --epoch-steps steps.
+        epoch_steps: steps between two validations.
+        minutes: fit the training into about this time instead.
+        patience: stop after this many epochs without a better validation Dice; 0 for never.
+        folds: cross-validation folds; the model averages their networks.
+        crop: side of the training crops in pixels.
+        batch: crops in a step.
+        learning_rate: peak of the learning rate.
+        foreground: share of crops centred on the foreground.
+        balance_sites: every site of the data set gives as many crops as the others.
+        augment: changes of the augmentation as JSON, for instance '{"rotation": 15}'.
+        field_of_view: none or fundus.
+        diameter: pixels to which the field of view of a fundus photograph is brought.
+        longest: pixels to which the longer side of larger pictures is brought.
+        precision: 32-true, bf16-mixed, ...
+        device: cpu, cuda or mps.
+        processes: processes or GPUs that share each batch.
+        threads: processor threads of each process.
+        workers: processes that make crops.
+        deterministic: refuse operations whose result may differ between runs.
+        logger: csv, or tensorboard as well.
+        flips: average over mirrored copies when calibrating and scoring.
+        seed: of weights, crops and splits.
+        licence: of the weights, as the Hugging Face Hub spells it.
+        resume: go on with the run in OUT; all other options come from its config.json.
+        trust: allow a network that is not registered, whose code will run.
+    """
+
+    data: tyro.conf.Positional[Path]
+    out: Path
+    method: str = "supervised"
+    net: str = "mini-net"
+    net_keywords: str = "{}"
+    loss: str = "dice-jaccard-bce"
+    alpha: float = 0.5
+    init: str | None = None
+    epochs: int | None = None
+    epoch_steps: int = 200
+    minutes: float | None = None
+    patience: int = 0
+    folds: int = 1
+    crop: int | None = None
+    batch: int | None = None
+    learning_rate: float | None = None
+    foreground: float | None = None
+    balance_sites: bool = False
+    augment: str = "{}"
+    field_of_view: Literal["none", "fundus"] | None = None
+    diameter: float | None = None
+    longest: int | None = None
+    precision: str | None = None
+    device: str = "cpu"
+    processes: int = 1
+    threads: int | None = None
+    workers: int = 0
+    deterministic: bool = False
+    logger: Literal["csv", "tensorboard"] = "csv"
+    flips: bool = False
+    seed: int = 0
+    licence: str = "other"
+    resume: bool = False
+    trust: bool = False
+
+    def run(self) -> Evaluation:
+        """Train, and write everything into ``out``.
+
+        Raises:
+            UsageError: options that do not fit together, or a run that is there already.
+            InputError: the data set cannot be used.
+        """
+        require("torch", extra="train")
+        require("lightning", extra="train")
+        if self.resume:
+            return self._resumed()._train()
+        if self.out.exists() and any(self.out.iterdir()):
+            raise UsageError(f"{self.out} is not empty; go on with its run by --resume, or choose another --out")
+        write_config(self, self.out)
+        return self._train()
+
+    def _resumed(self) -> Train:
+        config = self.out / "config.json"
+        if not config.is_file():
+            raise UsageError(f"{self.out} holds no run to resume: it has no config.json")
+        fields = fields_for(Train, read_config(config), where=str(config))
+        return Train(**{**fields, "data": self.data, "out": self.out, "resume": True})
+
+    def _train(self) -> Evaluation:
+        from leanseg.workflows.bundling import bundled
+        from leanseg.workflows.fitting import Clock
+        from leanseg.workflows.train_report import write_train_report
+
+        clock = Clock()
+        dataset = open_dataset(self.data)
+        dataset = replace(dataset, cases=complete_splits(dataset.cases, seed=self.seed))
+        parts = self._folds(dataset)
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_splits(dataset.cases, self.out / "splits.csv")
+        plan, nets = self._fit(dataset, parts)
+        bundle = bundled(self, dataset, plan, nets, [val for _, val in parts])
+        result = self._score(bundle, dataset)
+        write_train_report(self, dataset, plan, bundle, result, clock)
+        console = Console()
+        console.print(terminal_table(result.summaries))
+        console.print(f"{escape(str(self.out))}: model/, report.html, scores.csv, scores.json", highlight=False)
+        return result
+
+    def _folds(self, dataset: Dataset) -> list[Fold]:
+        train, val = dataset.subset("train"), dataset.subset("val")
+        if self.folds > 1:
+            return folds((*train, *val), count=self.folds, seed=self.seed)
+        if not train or not val:
+            msg = f"{self.data}: found {len(train)} training and {len(val)} validation images; both are needed"
+            raise UsageError(f"{msg}. Give splits.csv other splits, or more labelled images.")
+        return [(train, val)]
+
+    def _fit(self, dataset: Dataset, parts: Sequence[Fold]) -> tuple[Plan, list[nn.Module]]:
+        """Plan, say so, and fit one network for each fold."""
+        from leanseg.workflows.fitting import Machine, fit
+        from leanseg.workflows.recipe import Recipe
+
+        recipe = Recipe(self, dataset, parts[0][0])
+        samples = recipe.samples([*parts[0][0], *parts[0][1]])
+        plan = recipe.plan(samples, self.out / "plan.json")
+        _print_plan(dataset, plan)
+        machine = Machine(
+            device=self.device,
+            processes=self.processes,
+            threads=self.threads,
+            precision=plan.precision,
+            deterministic=self.deterministic,
+            logger=self.logger,
+            patience=self.patience,
+        )
+        nets = []
+        for number, (train, val) in enumerate(parts):
+            method = recipe.method(plan, number)
+            seen, unseen = ([samples[case.stem] for case in cases] for cases in (train, val))
+            folder = self.out / f"fold-{number}"
+            nets.append(fit(method, seen, unseen, folder=folder, machine=machine, resume=self.resume))
+        return plan, nets
+
+    def _score(self, bundle: Bundle, dataset: Dataset) -> Evaluation:
+        """Scores on the test split, opened here for the first time; on validation where there is none."""
+        split = "test" if dataset.subset("test") else "val"
+        predictor = Predictor(bundle=bundle, flips=self.flips, threads=self.threads)
+        model = Model(name=bundle.name, predictor=predictor, classes=bundle.classes, wanted=dataset.classes)
+        result = evaluate_cases(dataset, dataset.subset(split), [model])
+        write_scores(result, self.out, facts={"Data": dataset.name or dataset.root.name, "Split": split})
+        return result
+
+
+def _print_plan(dataset: Dataset, plan: Plan) -> None:
+    console = Console()
+    for note in dataset.notes:
+        console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{len(dataset.subset(split))} {split}" for split in ("train", "val", "test"))
+    table = Table(title=f"Plan for {escape(dataset.name or dataset.root.name)}: {counts}", title_justify="left")
+    for column in ("what", "value", "why"):
+        table.add_column(column)
+    for decision in plan.decisions:
+        table.add_row(decision.name, escape(str(decision.value)), escape(decision.why))
+    console.print(table)

@@ -1,0 +1,78 @@
+"""The report of a training: plan, curves, scores, cases, calibration, time and memory."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leanseg.bundle import Bundle
+from leanseg.data.dataset import Dataset
+from leanseg.report.charts import Curve
+from leanseg.report.contents import TrainReport
+from leanseg.report.html import write_report
+from leanseg.workflows.config import configuration
+from leanseg.workflows.evaluation import Evaluation
+from leanseg.workflows.plan import Plan
+from leanseg.workflows.score_files import remarks, score_sections
+
+if TYPE_CHECKING:
+    from leanseg.workflows.fitting import Clock
+    from leanseg.workflows.train import Train
+
+
+def write_train_report(
+    options: Train, dataset: Dataset, plan: Plan, bundle: Bundle, result: Evaluation, clock: Clock
+) -> Path:
+    """Write ``OUT/report.html``."""
+    logs = [options.out / f"fold-{number}" / "metrics.csv" for number in range(len(bundle.parts))]
+    loss, dice = _curves(logs, "loss"), _curves(logs, "val_dice")
+    split = "test" if dataset.subset("test") else "val"
+    first = dice[0] if dice and dice[0].y else None
+    thresholds = ", ".join(f"{t:.3f}" for t in bundle.threshold)
+    report = TrainReport(
+        title=f"Training on {dataset.name or dataset.root.resolve().name}",
+        facts={
+            "Data": ", ".join(f"{len(dataset.subset(s))} {s}" for s in ("train", "val", "test")),
+            "Scored": f"{split} split, {len(result.rows)} rows",
+            "Threshold": thresholds if bundle.classes.sigmoid else "most probable class",
+            "Temperature": ", ".join(f"{part.temperature:.3f}" for part in bundle.parts),
+        },
+        notes=(*dataset.notes, *remarks(result), *_no_test(split)),
+        configuration=configuration(options),
+        plan=plan.decisions,
+        loss=loss,
+        dice=dice,
+        chosen=first.x[first.y.index(max(first.y))] if first else None,
+        seconds=clock.seconds,
+        peak_memory=clock.peak_memory,
+        parameters=_parameters(bundle),
+        **score_sections(result),
+    )
+    return write_report(report, options.out / "report.html")
+
+
+def _no_test(split: str) -> Sequence[str]:
+    note = "There is no test split: these scores are of the validation images that chose weights and threshold."
+    return () if split == "test" else (note,)
+
+
+def _curves(logs: Sequence[Path], column: str) -> list[Curve]:
+    curves = []
+    for number, log in enumerate(logs):
+        with log.open(newline="", encoding="utf-8") as file:
+            rows = [(float(row["epoch"]), float(row[column])) for row in csv.DictReader(file) if row.get(column)]
+        name = column if len(logs) == 1 else f"fold {number}"
+        curves.append(Curve(name=name, x=[x for x, _ in rows], y=[y for _, y in rows]))
+    return curves
+
+
+def _parameters(bundle: Bundle) -> int:
+    from leanseg import nets
+
+    total = 0
+    for part in bundle.parts:
+        net = nets.create(part.net, trust=True, **part.keywords)
+        total += sum(p.numel() for p in net.parameters())
+    return total
