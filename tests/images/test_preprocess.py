@@ -124,7 +124,7 @@ class Banded(Image):
     """An image that refuses to give more than a band of rows, as a streamed TIFF does."""
 
     def read(self, region):
-        assert region[0].stop - region[0].start <= 2**22 // self.shape[1]
+        assert region[0].stop - region[0].start <= 2**21 // self.shape[1]
         return super().read(region).copy()
 
 

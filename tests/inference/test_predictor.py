@@ -13,6 +13,7 @@ from leanseg.errors import InputError, UsageError
 from leanseg.images.image import Image
 from leanseg.images.preprocess import Preprocessing
 from leanseg.inference import predictor as module
+from leanseg.inference.memory import LIBRARIES
 from leanseg.inference.predictor import Predictor
 from leanseg.types import Classes
 
@@ -126,12 +127,12 @@ def test_memory_decides_the_tile_and_refuses_with_figures(make_bundle):
     image = picture((600, 700))
     roomy, tight = (
         Predictor(bundle=bundle, memory=memory)._side(bundle.preprocessing.prepare(image))
-        for memory in (2 * 10**9, 300 * 10**6)
+        for memory in (2 * 10**9, LIBRARIES + 50 * 10**6)
     )
     assert roomy == 700
     assert 28 <= tight < 300
-    with pytest.raises(InputError, match=r"takes \d+ MB \(a tile of 28 pixels\), the memory limit is 200 MB"):
-        Predictor(bundle=bundle, memory=200 * 10**6).predict(image)
+    with pytest.raises(InputError, match=r"takes \d+ MB \(a tile of 28 pixels\), the memory limit is 330 MB"):
+        Predictor(bundle=bundle, memory=LIBRARIES).predict(image)
 
 
 def test_a_global_net_sees_the_whole_or_refuses(make_bundle, monkeypatch):
@@ -141,7 +142,7 @@ def test_a_global_net_sees_the_whole_or_refuses(make_bundle, monkeypatch):
     small_tiles(monkeypatch, 48)
     np.testing.assert_array_equal(maps(everything, picture()), expected)
     with pytest.raises(InputError, match="needs the whole image at once"):
-        Predictor(bundle=everything, memory=270 * 10**6).predict(picture())
+        Predictor(bundle=everything, memory=LIBRARIES + 20 * 10**6).predict(picture())
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

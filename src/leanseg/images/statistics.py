@@ -15,7 +15,7 @@ from leanseg.types import Mask, Pixels
 LONG_SIDE = {2: 512, 3: 128}
 """The overview's long side lies between this and twice this many pixels (or is the source's own, if smaller)."""
 
-BAND = 2**22
+BAND = 2**21
 """Pixels that are read at once."""
 
 

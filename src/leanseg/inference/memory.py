@@ -10,8 +10,8 @@ from leanseg.errors import UsageError
 DEFAULT = 2 * 10**9
 """Bytes when nothing is said."""
 
-LIBRARIES = 250 * 10**6
-"""Bytes that Python and the libraries take before the first pixel."""
+LIBRARIES = 330 * 10**6
+"""Bytes that Python, the libraries, the low-resolution pass and an overlay take beside the tiles."""
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 

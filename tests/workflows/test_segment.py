@@ -1,0 +1,271 @@
+"""``leanseg segment`` end to end, with a model that calls bright pixels foreground."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image as Pillow
+
+from leanseg.errors import UsageError
+from leanseg.images.preprocess import Preprocessing
+from leanseg.types import Classes
+from leanseg.workflows import segment as module
+from leanseg.workflows.naming import unique_stems
+from leanseg.workflows.segment import Segment
+
+TWO = Classes(names=("disc", "cup"), values=(128, 255), overlapping=True)
+GREY = Preprocessing(channels=("grey",))
+
+
+def square(path: Path, *, at=(5, 8), size=6, shape=(30, 40)) -> Path:
+    """A bright square on black."""
+    pixels = np.zeros(shape, np.uint8)
+    pixels[at[0] : at[0] + size, at[1] : at[1] + size] = 200
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Pillow.fromarray(pixels).save(path)
+    return path
+
+
+def run(bundle, images, out, **options):
+    return Segment(images=tuple(images), model=str(bundle.folder), out=out, **options).run()
+
+
+def rows(out):
+    with (out / "segmentation.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def files(out):
+    return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+
+
+def test_everything_that_is_written(make_bundle, tmp_path):
+    square(tmp_path / "in" / "a.png")
+    square(tmp_path / "in" / "b.png", size=10)
+    out = tmp_path / "out"
+    result = run(make_bundle(preprocessing=GREY), [tmp_path / "in"], out, probabilities=True, contours=True)
+    assert result.exit_code == 0
+    assert files(out) == sorted(
+        ["config.json", "report.html", "segmentation.csv"]
+        + [f"{folder}/{stem}{end}" for stem in "ab" for folder, end in (
+            ("masks", ".png"), ("overlays", ".png"), ("probabilities", ".tif"), ("contours", ".geojson"))]
+    )  # fmt: skip
+    mask = np.asarray(Pillow.open(out / "masks" / "a.png"))
+    assert mask.shape == (30, 40)
+    assert set(np.unique(mask)) == {0, 255}
+    np.testing.assert_array_equal(mask > 0, np.asarray(Pillow.open(tmp_path / "in" / "a.png")) > 0)
+    first, second = rows(out)
+    assert (first["mask"], first["class"], first["area_pixels"], first["components"]) == ("a", "vessel", "36", "1")
+    assert float(first["fraction"]) == pytest.approx(36 / 1200, rel=1e-4)
+    assert float(first["mean_probability"]) > 0.99
+    assert (first["area_mm2"], first["volume_mm3"], second["area_pixels"]) == ("", "", "100")
+    (feature,) = json.loads((out / "contours" / "a.geojson").read_text())["features"]
+    assert feature["geometry"]["coordinates"] == [[[8, 5], [14, 5], [14, 11], [8, 11], [8, 5]]]
+    assert tifffile.imread(out / "probabilities" / "a.tif").max() > 0.99
+    assert "segmentation.csv" in (out / "report.html").read_text()
+
+
+def test_a_bad_file_is_named_and_the_rest_goes_on(make_bundle, tmp_path, capsys):
+    good = square(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG broken")
+    missing = tmp_path / "gone.png"
+    out = tmp_path / "out"
+    result = run(make_bundle(preprocessing=GREY), [tmp_path / "bad.png", good, missing], out)
+    assert result.exit_code == 3
+    assert [Path(name).name for name, _ in result.failed] == ["gone.png", "bad.png"]
+    assert [row["mask"] for row in rows(out)] == ["good"]
+    said = capsys.readouterr().err
+    assert "bad.png" in said
+    assert "1 segmented, 0 skipped, 2 failed" in said
+    assert "bad.png" in (out / "report.html").read_text()
+
+
+def test_nothing_done(make_bundle, tmp_path):
+    result = run(make_bundle(preprocessing=GREY), [tmp_path / "gone.png"], tmp_path / "out")
+    assert result.exit_code == 1
+    with pytest.raises(UsageError, match="what should be segmented"):
+        run(make_bundle(preprocessing=GREY), [], tmp_path / "out")
+
+
+def test_an_image_with_the_wrong_channels_is_one_bad_file(make_bundle, tmp_path):
+    bundle = make_bundle(preprocessing=Preprocessing(channels=("T1", "T2")))
+    result = run(bundle, [square(tmp_path / "a.png")], tmp_path / "out")
+    assert "the model needs the channels T1, T2" in result.failed[0][1]
+
+
+def test_overlapping_classes_get_a_folder_each(make_bundle, tmp_path):
+    bundle = make_bundle("strided", classes=TWO, preprocessing=GREY)
+    out = tmp_path / "out"
+    run(bundle, [square(tmp_path / "a.png")], out, report=False, overlays=False)
+    assert files(out) == ["config.json", "masks/cup/a.png", "masks/disc/a.png", "segmentation.csv"]
+    assert [row["class"] for row in rows(out)] == ["disc", "cup"]
+
+
+def test_single_objects_are_counted_after_the_others_are_gone(make_bundle, tmp_path):
+    pixels = np.zeros((30, 30), np.uint8)
+    pixels[2:4, 2:4] = pixels[10:20, 10:20] = 200
+    Pillow.fromarray(pixels).save(tmp_path / "a.png")
+    bundle = make_bundle(classes=Classes(names=("disc",), single_object=True), preprocessing=GREY)
+    run(bundle, [tmp_path / "a.png"], tmp_path / "out", report=False)
+    (row,) = rows(tmp_path / "out")
+    assert (row["area_pixels"], row["components"]) == ("100", "1")
+
+
+def test_volumes_keep_their_place_and_are_measured(make_bundle, tmp_path):
+    values = np.zeros((10, 8, 6), np.int16)
+    values[2:5, 3:5, 1:3] = 900
+    affine = np.diag([0.5, 0.5, 2.0, 1.0])
+    affine[:3, 3] = (-7, 3, 11)
+    nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "scan.nii.gz")
+    bundle = make_bundle(preprocessing=Preprocessing(channels=("MR",)), classes=Classes(names=("tumour",)))
+    result = run(bundle, [tmp_path / "scan.nii.gz"], tmp_path / "out", contours=True)
+    assert result.exit_code == 0
+    written = nibabel.load(tmp_path / "out" / "masks" / "scan.nii.gz")
+    np.testing.assert_allclose(written.affine, affine)
+    np.testing.assert_array_equal(np.asarray(written.dataobj), values > 0)
+    (row,) = rows(tmp_path / "out")
+    assert (row["area_mm2"], float(row["volume_mm3"]), row["components"]) == ("", 12 * 0.5, "1")
+
+
+def test_equal_stems_are_kept_apart(make_bundle, tmp_path):
+    for name in ("left/x.png", "left/x.bmp", "right/x.png", "right/y.png"):
+        square(tmp_path / name)
+    out = tmp_path / "out"
+    run(make_bundle(preprocessing=GREY), [tmp_path / "left", tmp_path / "right"], out, report=False, overlays=False)
+    masks = [Path(name).name for name in files(out) if name.startswith("masks")]
+    assert masks == ["left_x_png.png", "right_x_png.png", "x_bmp.png", "y.png"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "stems"),
+    [
+        (["a/x.png", "b/X.png"], ["a_x_png", "b_X_png"]),
+        (["x.nii.gz", "x.png"], ["x_nii.gz", "x_png"]),
+        (["p/a/x.png", "q/a/x.png"], ["a_x_png", "a_x_png_2"]),
+        (["d/x.png", "d/x_png.png", "d/x.jpg"], ["d_x_png", "d_x_png_png", "x_jpg"]),
+    ],
+)
+def test_names(paths, stems):
+    assert unique_stems([Path(p) for p in paths]) == stems
+
+
+def test_existing_masks_are_skipped_and_their_rows_stay(make_bundle, tmp_path):
+    bundle = make_bundle(preprocessing=GREY)
+    out = tmp_path / "out"
+    first, second = square(tmp_path / "a.png"), square(tmp_path / "b.png")
+    run(bundle, [first], out)
+    before = (out / "masks" / "a.png").stat().st_mtime_ns
+    result = run(bundle, [first, second], out, skip_existing=True)
+    assert (result.skipped, result.exit_code) == (1, 0)
+    assert (out / "masks" / "a.png").stat().st_mtime_ns == before
+    assert [row["mask"] for row in rows(out)] == ["a", "b"]
+    assert run(bundle, [first, second], out, skip_existing=True).exit_code == 0
+    other = make_bundle(preprocessing=GREY, name="other")
+    with pytest.raises(UsageError, match="choose another --out"):
+        run(other, [first], out, skip_existing=True)
+
+
+def test_rows_survive_an_interruption(make_bundle, tmp_path, monkeypatch):
+    paths = [square(tmp_path / f"{name}.png") for name in "abc"]
+    real = module.segment_one
+
+    def stops_at_c(path, **options):
+        if path.stem == "c":
+            raise KeyboardInterrupt
+        return real(path, **options)
+
+    monkeypatch.setattr(module, "segment_one", stops_at_c)
+    with pytest.raises(KeyboardInterrupt):
+        run(make_bundle(preprocessing=GREY), paths, tmp_path / "out")
+    assert [row["mask"] for row in rows(tmp_path / "out")] == ["a", "b"]
+    assert not list((tmp_path / "out").rglob("*.part*"))
+
+
+def tiled(path: Path, side: int) -> Path:
+    """A large RGB TIFF of noise with a bright square in every tile."""
+    tile = np.random.default_rng(0).integers(0, 100, (256, 256, 3), dtype=np.uint8)
+    tile[40:90, 30:130] = 240
+    tiles = (tile for _ in range((side // 256) ** 2))
+    options = {"tile": (256, 256), "photometric": "rgb", "compression": "zlib"}
+    tifffile.imwrite(path, tiles, shape=(side, side, 3), dtype=np.uint8, **options)
+    return path
+
+
+def test_a_streamed_tiff_equals_the_same_in_memory(make_bundle, tmp_path, monkeypatch):
+    path = tiled(tmp_path / "slide.tif", 768)
+    bundle = make_bundle("strided", classes=TWO)
+    run(bundle, [path], tmp_path / "whole")
+    # Less than the decoded picture is left for it: it has to be read tile by tile.
+    monkeypatch.setattr("leanseg.workflows.segment_one.LIBRARIES", 398_000_000)
+    result = run(bundle, [path], tmp_path / "pieces", memory="400MB")
+    assert result.exit_code == 0
+    for name in ("disc", "cup"):
+        whole = tmp_path / "whole" / "masks" / name / "slide.png"
+        pieces = tifffile.imread(tmp_path / "pieces" / "masks" / name / "slide.tif")
+        assert np.mean(np.asarray(Pillow.open(whole)) != pieces) < 1e-5
+    for one, other in zip(rows(tmp_path / "whole"), rows(tmp_path / "pieces"), strict=True):
+        assert one["class"] == other["class"]
+        for key in ("area_pixels", "components", "fraction", "mean_probability"):
+            assert float(one[key]) == pytest.approx(float(other[key]), rel=1e-3)
+    assert (tmp_path / "pieces" / "overlays" / "slide.png").is_file()
+    refused = run(bundle, [path], tmp_path / "refused", memory="400MB", contours=True)
+    assert "writing contours needs it whole" in refused.failed[0][1]
+
+
+PEAK = """
+import pathlib, re, sys
+from leanseg.cli import main
+code = main(["segment", sys.argv[1], "--model", sys.argv[2], "--out", sys.argv[3], "--memory", "400MB", "--no-report"])
+# Not ru_maxrss, which begins with the size of the process that started this one.
+print(code, int(re.search("VmHWM:\\\\s*([0-9]+)", pathlib.Path("/proc/self/status").read_text())[1]) * 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_peak_memory_does_not_grow_with_the_image(make_bundle, tmp_path):
+    bundle = make_bundle()
+    peaks = []
+    for side in (3584, 4096):
+        path = tiled(tmp_path / f"{side}.tif", side)
+        command = [sys.executable, "-c", PEAK, path, bundle.folder, tmp_path / f"out{side}"]
+        code, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        assert code == "0"
+        peaks.append(int(peak))
+    assert max(peaks) < 400e6
+    assert peaks[1] < 1.15 * peaks[0]
+
+
+@pytest.mark.data
+def test_a_real_photograph(make_bundle, tmp_path, data_root):
+    bundle = make_bundle(preprocessing=Preprocessing(field_of_view="fundus", diameter=400.0))
+    result = run(bundle, [data_root / "HRF_4" / "images" / "01_h.jpg"], tmp_path / "out")
+    (row,) = result.rows
+    assert np.asarray(Pillow.open(tmp_path / "out" / "masks" / "01_h.png")).shape == (2336, 3504)
+    assert 0.2 < row.fraction < 0.8
+
+
+def test_the_torch_backend_serves_models_without_a_graph(make_bundle, tmp_path):
+    bundle = make_bundle(preprocessing=GREY)
+    parts = tuple(replace(part, onnx=None, weights="w.safetensors") for part in bundle.parts)
+    pytest.importorskip("torch")
+    from safetensors.torch import save
+
+    from leanseg import nets
+    from leanseg.bundle import write_bundle
+
+    keywords = {"in_channels": 1, "widths": [4, 8, 8]}
+    net = nets.create("mini-net", **keywords)
+    parts = (replace(parts[0], keywords=keywords, divisor=4, halo=net.halo),)
+    files = {"w.safetensors": save(net.state_dict())}
+    bundle = write_bundle(replace(bundle, parts=parts), tmp_path / "weights", files=files)
+    assert run(bundle, [square(tmp_path / "a.png")], tmp_path / "out").exit_code == 0
