@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leanseg.bundle import Bundle
 from leanseg.data.dataset import Dataset
+from leanseg.images.atomic import replacing
 from leanseg.report.charts import Curve
 from leanseg.report.contents import TrainReport
 from leanseg.report.html import write_report
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 def write_train_report(
     options: Train, dataset: Dataset, plan: Plan, bundle: Bundle, result: Evaluation, clock: Clock
 ) -> Path:
-    """Write ``OUT/report.html``."""
+    """Write ``OUT/report.html``, and time, memory and size as ``OUT/facts.json``."""
     logs = [options.out / f"fold-{number}" / "metrics.csv" for number in range(len(bundle.parts))]
     loss, dice = _curves(logs, "loss"), _curves(logs, "val_dice")
     split = "test" if dataset.subset("test") else "val"
@@ -50,6 +52,9 @@ def write_train_report(
         parameters=_parameters(bundle),
         **score_sections(result),
     )
+    facts = {"seconds": report.seconds, "peak_memory": report.peak_memory, "parameters": report.parameters}
+    with replacing(options.out / "facts.json") as part:
+        part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return write_report(report, options.out / "report.html")
 
 
