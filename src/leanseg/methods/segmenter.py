@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -13,6 +14,9 @@ from leanseg.errors import LeansegError
 from leanseg.loading.crops import Batch, Crops
 from leanseg.methods.whole_image import hard_masks, mean_dice, true_masks, whole_logits
 from leanseg.types import Classes
+
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises."""
 
 COLLAPSED = 1e-4
 """A spread of logits over a whole image below which the output is constant."""
@@ -63,10 +67,15 @@ class Segmenter(LightningModule):
         others = [p for p in self.net.parameters() if p.ndim <= 1]
         groups = [{"params": weights, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
         optimiser = torch.optim.AdamW(groups, lr=self.learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, self.learning_rate, total_steps=self.steps, pct_start=min(0.1, max(2 / self.steps, 0.01))
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _factor(self, step: int) -> float:
+        """Share of the peak learning rate: linear rise, then half a cosine down to 0."""
+        rise = max(1, round(WARM_UP * self.steps))
+        if step < rise:
+            return (step + 1) / rise
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, self.steps - rise))))
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
         loss: Tensor = self.loss(self.net(batch["image"]), batch["target"], batch["valid"])
