@@ -56,7 +56,7 @@ class Segmenter(LightningModule):
         self._scores: list[float] = []
         self._spread = 0.0
 
-    def setup(self, stage: str) -> None:
+    def setup(self, stage: str) -> None:  # noqa: ARG002
         """Let every process make its own part of each batch."""
         crops = getattr(self.trainer.fit_loop._data_source.instance, "dataset", None)
         if isinstance(crops, Crops):
@@ -77,7 +77,7 @@ class Segmenter(LightningModule):
             return (step + 1) / rise
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, self.steps - rise))))
 
-    def training_step(self, batch: Batch, step: int) -> Tensor:
+    def training_step(self, batch: Batch, step: int) -> Tensor:  # noqa: ARG002
         loss: Tensor = self.loss(self.net(batch["image"]), batch["target"], batch["valid"])
         if not bool(torch.isfinite(loss)):
             msg = f"the loss is no number at step {self.global_step}: lower --learning-rate, or look for broken pixels"
@@ -86,17 +86,17 @@ class Segmenter(LightningModule):
         return loss
 
     @torch.no_grad()
-    def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:  # noqa: ARG002
         """Move the average; early on it follows quickly."""
         decay = min(self.average, (1 + self.global_step) / (10 + self.global_step))
         for mean, new in zip(self.averaged.state_dict().values(), self.net.state_dict().values(), strict=True):
             mean.lerp_(new, 1 - decay) if mean.is_floating_point() else mean.copy_(new)
 
-    def validation_step(self, batch: Batch, index: int) -> None:
+    def validation_step(self, batch: Batch, index: int) -> None:  # noqa: ARG002
         logits = whole_logits(self.averaged.eval(), batch["image"])
-        where = batch["valid"].to(logits.device).expand(logits.shape) > 0
-        if bool(where.any()):
-            self._spread = max(self._spread, float(logits[where].max() - logits[where].min()))
+        seen = logits[:, batch["valid"][0].to(logits.device) > 0]
+        if seen.numel():
+            self._spread = max(self._spread, float((seen.amax(1) - seen.amin(1)).max()))
         dice = mean_dice(hard_masks(logits, self.classes), true_masks(batch["target"], self.classes), batch["valid"])
         if dice is not None:
             self._scores.append(dice)
