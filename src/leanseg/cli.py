@@ -20,6 +20,7 @@ VERBS: dict[tuple[str, ...], tuple[str, str]] = {
     ("data", "split"): ("leanseg.workflows.data:Split", "Split a dataset into train, val and test by patient."),
     ("data", "repair"): ("leanseg.workflows.data:Repair", "Copy a dataset with its masks repaired."),
     ("data", "prepare"): ("leanseg.workflows.data:Prepare", "Turn a downloaded public dataset into a dataset folder."),
+    ("demo",): ("leanseg.workflows.demo:Demo", "Segment the vessels of a real fundus photograph."),
     ("info",): ("leanseg.workflows.info:Info", "Say what a model, an image or a dataset is."),
 }
 """Words of the command -> where its dataclass is, and one line of help."""
