@@ -31,7 +31,7 @@ lint: .venv/ready
 	@.venv/bin/lint-imports --no-logo
 
 docs: .venv/ready-docs
-	@.venv/bin/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 	@echo "The documentation is in site/index.html"
 
 bench: .venv/ready

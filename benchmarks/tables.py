@@ -1,0 +1,151 @@
+"""Turns ``benchmarks/results/*.json`` into the tables that the documentation includes.
+
+    python benchmarks/tables.py
+
+A comparison that was not run yet gets a page that says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leanseg.images.atomic import replacing
+from leanseg.metrics.intervals import bootstrap_mean, compare
+
+RESULTS = Path(__file__).parent / "results"
+PAGES = Path(__file__).parents[1] / "docs" / "_generated"
+TRAININGS = ("mini_net_drive", "mini_net_chase", "vessels")
+EXTRA = (("auroc", "AUROC"), ("average_precision", "average precision"), ("cl_dice", "clDice"), ("ece", "ECE"))
+
+Run = Mapping[str, Any]
+
+
+def main() -> None:
+    """Write every page."""
+    for name in TRAININGS:
+        _write(name, training_page(_read(name), name))
+    _write("metrics_speed", speed_page(_read("metrics_speed")))
+
+
+def training_page(content: Mapping[str, Any] | None, name: str) -> str:
+    """One table for each trial: arms below each other, seeds averaged image by image."""
+    if content is None or not content["runs"]:
+        return f"*Not run yet: `make bench NAME={name}`.*\n"
+    runs: Sequence[Run] = content["runs"]
+    trials = dict.fromkeys(trial for run in runs for trial in run["trials"])
+    blocks = [_trial(runs, trial) for trial in trials]
+    machines = sorted({f"{run['machine']['cpu']}, {run['machine']['cores']} cores" for run in runs})
+    commits = sorted({run["commit"] for run in runs})
+    source = f"Made by `benchmarks/{name}.py` on {'; '.join(machines)}; commit {', '.join(commits)}."
+    return "\n\n".join([*blocks, source]) + "\n"
+
+
+def _trial(runs: Sequence[Run], trial: str) -> str:
+    arms: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        if trial in run["trials"]:
+            arms[run["arm"]].append(run)
+    head = [
+        "arm",
+        "parameters",
+        "minutes",
+        "seeds",
+        "Dice (95 % interval)",
+        "range of seeds",
+        "difference to the first",
+    ]
+    head += ["pooled Dice", *(title for _, title in EXTRA), "note"]
+    lines = [f"**{trial[:1].upper()}{trial[1:]}**", "", _row(head), _row(["---"] * len(head))]
+    first = _per_image(next(iter(arms.values())), trial, "dice")
+    lines += [_row(_cells(arm, some, trial, first)) for arm, some in arms.items()]
+    return "\n".join(lines)
+
+
+def _cells(arm: str, runs: Sequence[Run], trial: str, first: Mapping[str, float]) -> list[str]:
+    dice = _per_image(runs, trial, "dice")
+    patients = {row["image"]: row["patient"] for run in runs for row in run["trials"][trial]["images"]}
+    means = [np.mean(list(_per_image([run], trial, "dice").values())) for run in runs]
+    pooled = [run["trials"][trial]["pooled_dice"] for run in runs]
+    return [
+        arm,
+        f"{runs[0]['parameters']:,}",
+        f"{np.mean([run['seconds'] for run in runs]) / 60:.1f}",
+        str(len(runs)),
+        _interval(bootstrap_mean(list(dice.values()), groups=[patients[image] for image in dice])),
+        f"{min(means):.4f} to {max(means):.4f}" if len(runs) > 1 else "",
+        _difference(dice, first, patients),
+        f"{np.mean(pooled):.4f}",
+        *(_mean(_per_image(runs, trial, score)) for score, _ in EXTRA),
+        runs[0].get("note", ""),
+    ]
+
+
+def _per_image(runs: Sequence[Run], trial: str, score: str) -> dict[str, float]:
+    """The score of each image, the mean of its classes and of all seeds; images without the score are left out."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for run in runs:
+        for row in run["trials"][trial]["images"]:
+            if row.get(score) is not None:
+                values[row["image"]].append(row[score])
+    return {image: float(np.mean(some)) for image, some in sorted(values.items())}
+
+
+def _difference(dice: Mapping[str, float], first: Mapping[str, float], patients: Mapping[str, str]) -> str:
+    shared = [image for image in dice if image in first]
+    if dice == first or not shared:
+        return ""
+    found = compare([dice[i] for i in shared], [first[i] for i in shared], groups=[patients[i] for i in shared])
+    return _interval(found.difference, sign="+")
+
+
+def _interval(estimate: Any, *, sign: str = "") -> str:
+    mean = f"{estimate.mean:{sign}.4f}"
+    return (
+        f"{mean} ({estimate.interval[0]:{sign}.4f} to {estimate.interval[1]:{sign}.4f})" if estimate.interval else mean
+    )
+
+
+def _mean(values: Mapping[str, float]) -> str:
+    return f"{np.mean(list(values.values())):.4f}" if values else ""
+
+
+def speed_page(content: Mapping[str, Any] | None) -> str:
+    """Milliseconds beside MONAI's."""
+    if content is None:
+        return "*Not run yet: `make bench NAME=metrics_speed`.*\n"
+    head = ["masks", "HD95: leanseg", "MONAI", "times faster", "all surface scores: leanseg", "MONAI", "times faster"]
+    lines = [_row(head), _row(["---"] + ["---:"] * 6)]
+    for name, case in content["cases"].items():
+        pairs = [case["hd95_median"], case["all_median"]]
+        cells = [(f"{p['leanseg_ms']:.1f} ms", f"{p['monai_ms']:.1f} ms", f"{p['ratio']:.1f}") for p in pairs]
+        lines.append(_row([name, *cells[0], *cells[1]]))
+    versions = content["versions"]["monai"]
+    lines += ["", f"Medians on {content['machine']['cpu']} with one thread each, beside MONAI {versions['monai']}; "
+              f"made by `benchmarks/metrics_speed.py` at commit {content['commit'][:7]}."]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _read(name: str) -> Mapping[str, Any] | None:
+    file = RESULTS / f"{name}.json"
+    content: Mapping[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return content
+
+
+def _write(name: str, text: str) -> None:
+    PAGES.mkdir(parents=True, exist_ok=True)
+    with replacing(PAGES / f"{name}.md") as part:
+        part.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
