@@ -15,7 +15,7 @@ from harness import Arm, Trial, run_arms
 
 from leanseg.data.public import public_set
 
-RECIPE: dict[str, Any] = {"field_of_view": "fundus", "epochs": 20}
+RECIPE: dict[str, Any] = {"field_of_view": "fundus", "epochs": 20, "threads": 1}
 SHORT: dict[str, Any] = {**RECIPE, "epochs": 6}
 UNET = {"net": "unet"}
 ARMS = [

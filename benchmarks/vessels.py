@@ -28,7 +28,7 @@ RECIPE: dict[str, Any] = {
     "diameter": 640,
     "balance_sites": True,
     "epochs": 20,
-    "flips": False,
+    "threads": 1,
     "licence": "cc-by-4.0",
     "augment": {
         "rotation": 180, "scale": 1.5, "warped": 0.75, "gain": 0.2, "offset": 0.3, "gamma": 0.3, "noise": 0.15,

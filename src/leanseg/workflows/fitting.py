@@ -99,6 +99,7 @@ def fit(
 
 
 def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool) -> None:
+    import torch
     from lightning.pytorch import Trainer
     from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 
@@ -106,7 +107,7 @@ def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool) -> No
         logging.getLogger(name).setLevel(logging.ERROR)
     checkpoint = ModelCheckpoint(
         dirpath=folder, filename=Path(BEST).stem, monitor="val_dice", mode="max", save_last=True,
-        enable_version_counter=False,
+        save_on_train_epoch_end=True, enable_version_counter=False,
     )  # fmt: skip
     callbacks: list[Any] = [checkpoint, RichProgressBar(leave=False)]
     if machine.patience:
@@ -127,13 +128,17 @@ def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool) -> No
         logger=_logger(machine.logger, folder),
         default_root_dir=folder,
     )
-    last = folder / LAST
+    last = folder / LAST if resume and (folder / LAST).is_file() else None
+    if last is not None:
+        # Lightning tells the sampler of every epoch but the first one after a restart.
+        sampler: Any = stage.train.sampler
+        sampler.set_epoch(torch.load(last, map_location="cpu", weights_only=True)["global_step"] // len(sampler))
     with warnings.catch_warnings():
         # Hints about workers, loggers and devices that the plan has decided already.
         warnings.filterwarnings("ignore", module="lightning.*")
         warnings.filterwarnings("ignore", message=".*share_memory.*|.*lr_scheduler.*")
         trainer.fit(
-            stage.module, stage.train, stage.val, ckpt_path=last if resume and last.is_file() else None,
+            stage.module, stage.train, stage.val, ckpt_path=last,
             weights_only=True,
         )  # fmt: skip
 
