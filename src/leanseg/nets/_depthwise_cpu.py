@@ -2,31 +2,28 @@
 
 Every kernel row is five taps wide (narrower kernels have zeros at the sides): five products in one expression are what
 the compiler turns into one pass over the row. Arrays must be contiguous: otherwise nothing becomes a vector.
+
+A plane is one channel of one image. Loops run over the planes ``start`` to ``stop`` without Python's lock, so that the
+caller may run several at once. (Numba's own threads wait in a busy loop, which takes seconds where cores are taken.)
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 TAPS = 5
 """Width of a kernel row; the margin left and right of a row is half of it."""
 
 
-def match_threads(count: int) -> None:
-    """Use as many threads as torch does, so that processes beside one another do not fight for the cores."""
-    numba.set_num_threads(min(count, int(numba.config.NUMBA_NUM_THREADS)))  # type: ignore[attr-defined]
-
-
-@njit(parallel=True, fastmath=True, cache=True)
-def forward(x: Any, weight: Any, out: Any, first: int) -> None:
+@njit(nogil=True, fastmath=True, cache=True)
+def forward(x: Any, weight: Any, out: Any, first: int, start: int, stop: int) -> None:
     """Convolve the rectified (N, C, H, W) input with (C, k, 5) kernels into ``out``, from its channel ``first`` on."""
-    images, channels, height, width = x.shape
+    _, channels, height, width = x.shape
     side = weight.shape[1]
-    for plane in prange(images * channels):
+    for plane in range(start, stop):
         image, channel = plane // channels, plane % channels
         padded = np.zeros((height + side - 1, width + 4), np.float32)
         for y in range(height):
@@ -43,12 +40,14 @@ def forward(x: Any, weight: Any, out: Any, first: int) -> None:
                     line[i] += a * row[i] + b * row[i + 1] + c * row[i + 2] + d * row[i + 3] + e * row[i + 4]
 
 
-@njit(parallel=True, fastmath=True, cache=True)
-def backward(x: Any, weight: Any, gradient: Any, first: int, to_input: Any, to_weight: Any) -> None:
+@njit(nogil=True, fastmath=True, cache=True)
+def backward(
+    x: Any, weight: Any, gradient: Any, first: int, to_input: Any, to_weight: Any, start: int, stop: int
+) -> None:
     """Add the gradients: (N, C, H, W) to the input, and (N, C, k, 5) to the kernels image by image."""
-    images, channels, height, width = x.shape
+    _, channels, height, width = x.shape
     side = weight.shape[1]
-    for plane in prange(images * channels):
+    for plane in range(start, stop):
         image, channel = plane // channels, plane % channels
         rectified = np.zeros((height + side - 1, width + 4), np.float32)
         padded = np.zeros((height + side - 1, width + 4), np.float32)

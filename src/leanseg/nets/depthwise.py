@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -44,12 +48,12 @@ def rectified_depthwise(x: Tensor, weights: list[Tensor]) -> Tensor:
 class _RectifiedDepthwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *weights: Tensor) -> Tensor:
-        _depthwise_cpu.match_threads(torch.get_num_threads())
         x = x.contiguous()
         channels = x.shape[1]
         out = x.new_empty(x.shape[0], len(weights) * channels, *x.shape[2:])
         for index, weight in enumerate(weights):
-            _depthwise_cpu.forward(_array(x), _array(_widened(weight)), _array(out), index * channels)
+            arrays = _array(x), _array(_widened(weight)), _array(out)
+            _share(x.shape[0] * channels, partial(_depthwise_cpu.forward, *arrays, index * channels))
         ctx.save_for_backward(x, *weights)
         return out
 
@@ -64,10 +68,26 @@ class _RectifiedDepthwise(torch.autograd.Function):
             wide = _widened(weight)
             # One sum for each image, added afterwards, so that the threads share nothing.
             sums = wide.new_zeros(x.shape[0], *wide.shape)
-            _depthwise_cpu.backward(_array(x), _array(wide), gradient, index * channels, _array(to_input), _array(sums))
+            arrays = _array(x), _array(wide), gradient, index * channels, _array(to_input), _array(sums)
+            _share(x.shape[0] * channels, partial(_depthwise_cpu.backward, *arrays))
             margin = (wide.shape[-1] - weight.shape[-1]) // 2
             to_weights.append(sums.sum(0)[:, None, :, margin : margin + weight.shape[-1]])
         return to_input, *to_weights
+
+
+def _share(planes: int, work: Callable[[int, int], None]) -> None:
+    """Run ``work(start, stop)`` on equal parts of the planes, as many at once as torch has threads."""
+    threads = min(torch.get_num_threads(), planes)
+    first, *others = pairwise(planes * part // threads for part in range(threads + 1))
+    running = [_pool(threads).submit(work, *part) for part in others]
+    work(*first)
+    for part in running:
+        part.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads - 1, thread_name_prefix="depthwise")
 
 
 def _widened(weight: Tensor) -> Tensor:

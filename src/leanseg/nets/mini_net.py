@@ -116,6 +116,8 @@ class MiniNet(nn.Module):
     """
 
     dims = 2
+    bytes_per_pixel = 380
+    """Peak memory of the exported graph per pixel of a tile, as measured in ONNX Runtime."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leanseg import __version__
 from leanseg.bundle import Bundle, Part, model_card, write_bundle
@@ -58,7 +58,7 @@ def bundled(
         parts=tuple(parts),
         classes=dataset.classes,
         preprocessing=plan.preprocessing,
-        provenance={"leanseg": __version__, "training": configuration(options) | {"data": dataset.name}},
+        provenance={"leanseg": __version__, "data": dataset.name, "training": _recipe(options)},
         data_licence=dataset.licence,
     )
     bundle = replace(bundle, card=_card(options, dataset, plan, nets))
@@ -71,6 +71,12 @@ def bundled(
     return write_bundle(calibrated(bundle, reduce(add, judged)), folder, files=files)
 
 
+def _recipe(options: Train) -> dict[str, Any]:
+    """The options without paths, which say nothing elsewhere and may hold names of people."""
+    private = ("data", "out", "init", "verb", "version", "resume")
+    return {name: value for name, value in configuration(options).items() if name not in private and value is not None}
+
+
 def _part(plan: Plan, net: nn.Module, stem: str) -> Part:
     return Part(
         net=plan.net,
@@ -80,6 +86,7 @@ def _part(plan: Plan, net: nn.Module, stem: str) -> Part:
         dims=int(getattr(net, "dims", 2)),
         divisor=int(getattr(net, "divisor", 1)),
         halo=getattr(net, "halo", None),
+        bytes_per_pixel=int(getattr(net, "bytes_per_pixel", 1024)),
     )
 
 
