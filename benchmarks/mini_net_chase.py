@@ -1,4 +1,4 @@
-"""Mini-Net on CHASE_DB1: the first 20 images against the last 8, in the field of view, native resolution, threshold from validation.
+"""Mini-Net on CHASE_DB1, first 20 images against last 8: in the field of view, native resolution, validated threshold.
 
     python benchmarks/mini_net_chase.py --chase DIR --work DIR
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from harness import Arm, Trial, run_arms
-
 from leanseg.data.public import public_set
 
 RECIPE: dict[str, Any] = {"field_of_view": "fundus", "epochs": 20, "threads": 1}

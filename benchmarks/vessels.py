@@ -72,8 +72,8 @@ normalises each colour over it. Masks come back at the size of the photograph.
 **Data.** CHASE_DB1 (28 images, CC BY 4.0, Fraz et al. 2012), HRF (4 of 45 images, CC BY 4.0, Budai et al. 2013) and
 FIVES (7 of 800 images, CC BY 4.0, Jin et al. 2022); a fifth of the patients of each for validation. Weights: CC BY 4.0.
 
-**Recipe.** `benchmarks/vessels.py` trains it again: {epochs} epochs of 200 steps of four crops of 128 pixels, each camera
-as often as the others, strong changes of turn, zoom, colour, blur, noise and shading.
+**Recipe.** `benchmarks/vessels.py` trains it again: {epochs} epochs of 200 steps of four crops of 128 pixels, each
+camera as often as the others, strong changes of turn, zoom, colour, blur, noise and shading.
 
 **Scores on cameras that the scored network never saw** (image-mean Dice in the field of view, native resolution,
 threshold from validation, no flips; one seed):
