@@ -1,0 +1,57 @@
+"""The plan follows the data, and the user's wishes stand."""
+
+from pathlib import Path
+
+import pytest
+
+from leanseg.data.dataset import Case, Dataset
+from leanseg.types import Classes
+from leanseg.workflows.plan import Plan, Survey, Wishes, make_plan
+
+
+def plan(seen: Survey, *, modality: str = "", wishes: Wishes | None = None, divisor: int = 4) -> Plan:
+    case = Case(stem="a", image=(), patient="a")
+    dataset = Dataset(root=Path(), modality=modality, classes=Classes(names=("x",)), cases=(case,))
+    return make_plan(dataset, seen, wishes or Wishes(), divisor=divisor, bf16=False)
+
+
+VESSELS = Survey(sides=(584, 565), channels=3, share=0.08, thickness=0.01)
+LESION = Survey(sides=(767, 1022), channels=3, share=0.2, thickness=0.2)
+
+
+def test_thin_structures_keep_their_resolution() -> None:
+    made = plan(VESSELS, modality="fundus photograph")
+    assert made.preprocessing.longest is None
+    assert made.preprocessing.field_of_view == "fundus"
+    assert (made.crop, made.batch) == (128, 4)
+
+
+def test_large_objects_are_seen_whole_in_smaller_images() -> None:
+    made = plan(LESION)
+    assert made.preprocessing.longest == 320
+    assert made.preprocessing.field_of_view == "none"
+    assert 240 <= made.crop <= 320
+
+
+def test_small_structures_are_sought() -> None:
+    assert plan(Survey(sides=(500, 500), channels=1, share=0.001, thickness=0.01)).foreground == 0.5
+    assert plan(VESSELS).foreground == 0.0
+
+
+def test_volumes_get_cubes_that_fit() -> None:
+    made = plan(Survey(sides=(35, 50, 35), channels=1, share=0.05, thickness=0.2), divisor=8)
+    assert made.crop == 32
+    assert made.preprocessing.longest is None
+
+
+def test_wishes_stand_and_are_named() -> None:
+    made = plan(VESSELS, wishes=Wishes(crop=100, batch=7, learning_rate=0.5, epochs=3), divisor=8)
+    assert (made.crop, made.batch, made.learning_rate, made.epochs) == (104, 7, 0.5, 3)
+    reasons = {decision.name: decision.why for decision in made.decisions}
+    assert reasons["crop"] == reasons["batch"] == "asked for"
+    assert reasons["precision"] != "asked for"
+
+
+@pytest.mark.parametrize(("channels", "names"), [(1, ("grey",)), (3, ("red", "green", "blue"))])
+def test_channels_of_pictures_have_names(channels: int, names: tuple[str, ...]) -> None:
+    assert plan(Survey(sides=(64, 64), channels=channels, share=0.1, thickness=0.01)).preprocessing.channels == names
