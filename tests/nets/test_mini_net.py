@@ -139,6 +139,14 @@ def test_support_of_an_output(at: int, wanted: tuple[int, int]) -> None:
     assert support(positive(MiniNet()), 256, at, 3) == wanted
 
 
+@torch.no_grad()
+def test_every_size() -> None:
+    net = MiniNet(in_channels=1, widths=(1, 1, 1), kernels=(3,)).eval()
+    for side in range(5, 41):
+        for size in ((side, 45 - side), (side, 5)):
+            assert net(torch.zeros(1, 1, *size)).shape == (1, 1, *size)
+
+
 def trained(**keywords: Any) -> MiniNet:
     """A net after three passes in training mode on random data, so that its statistics are its own."""
     torch.manual_seed(3)
