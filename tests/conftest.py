@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from leanseg.bundle import Bundle, Part, write_bundle
 from leanseg.images.preprocess import Preprocessing
 from leanseg.types import Classes
 
 VESSEL = Classes(names=("vessel",), values=(255,))
+
+settings.register_profile("leanseg", deadline=None)  # how long an example takes says nothing about the code
+settings.load_profile("leanseg")
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,7 @@ class Segmenter(LightningModule):
         weights = [p for p in self.net.parameters() if p.ndim > 1]
         others = [p for p in self.net.parameters() if p.ndim <= 1]
         groups = [{"params": weights, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=self.learning_rate, fused=True)
+        optimiser = torch.optim.AdamW(groups, lr=self.learning_rate, foreach=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -1,0 +1,143 @@
+"""The whole way on tiny generated images: plan, fit, bundle, scores, report; resume after a kill; wrong uses."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from leanseg.bundle import read_bundle
+from leanseg.cli import main
+from leanseg.errors import UsageError
+from leanseg.images.read import read_image
+from leanseg.inference.predictor import Predictor
+from leanseg.workflows.train import Train
+
+FAST = ["--epochs", "2", "--epoch-steps", "5", "--crop", "32", "--batch", "2", "--threads", "1"]
+
+
+def discs(folder: Path, *, count: int = 8, values: tuple[int, ...] = (255,), size: int = 48) -> Path:
+    """Noisy pictures with one bright disc for each class."""
+    random = np.random.default_rng(0)
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    for number in range(count):
+        picture = random.normal(80, 12, (size, size, 3))
+        mask = np.zeros((size, size), np.uint8)
+        for value in values:
+            x, y = (int(n) for n in random.integers(12, size - 12, 2))
+            cv2.circle(mask, (x, y), 6, value, -1)
+            picture[mask == value] += 60 + value / 4
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), picture.clip(0, 255).astype(np.uint8))
+        cv2.imwrite(str(folder / "masks" / f"{number}.png"), mask)
+    names = "\n".join(f'{value} = "class{value}"' for value in values)
+    (folder / "dataset.toml").write_text(f'name = "discs"\n[classes]\n{names}\n')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return discs(tmp_path_factory.mktemp("discs"))
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["train", str(data), "--out", str(out), *FAST]) == 0
+    return out
+
+
+def test_a_run_leaves_everything_a_user_needs(run: Path) -> None:
+    for name in ("config.json", "splits.csv", "scores.csv", "scores.json", "report.html", "model/model.onnx",
+                 "model/model.safetensors", "model/README.md"):  # fmt: skip
+        assert (run / name).stat().st_size > 0, name
+    splits = [row["split"] for row in csv.DictReader((run / "splits.csv").open())]
+    assert {split: splits.count(split) for split in ("train", "val", "test")} == {"train": 6, "val": 1, "test": 1}
+    page = (run / "report.html").read_text()
+    assert "not a medical device" in page
+    assert "learning rate" in page
+
+
+def test_the_bundle_predicts_without_torch_what_torch_predicts(run: Path, data: Path) -> None:
+    bundle = read_bundle(run / "model")
+    image = read_image(data / "images" / "0.png")
+    onnx = Predictor(bundle=bundle).predict(image, probabilities=True)
+    torch = Predictor(bundle=bundle, backend="torch").predict(image, probabilities=True)
+    assert onnx.probabilities is not None
+    assert torch.probabilities is not None
+    np.testing.assert_allclose(onnx.probabilities, torch.probabilities, atol=1e-5)
+
+
+def test_an_occupied_folder_is_refused(run: Path, data: Path) -> None:
+    before = sorted(path.name for path in run.iterdir())
+    with pytest.raises(UsageError, match="--resume"):
+        Train(data=data, out=run).run()
+    assert sorted(path.name for path in run.iterdir()) == before
+
+
+def test_killed_and_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> None:
+    options = ["--epochs", "6", "--epoch-steps", "8", "--crop", "32", "--batch", "2", "--threads", "1"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert main(["train", str(data), "--out", str(whole), *options]) == 0
+    words = [sys.executable, "-m", "leanseg.cli", "train", str(data), "--out", str(cut), *options]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log = cut / "fold-0" / "metrics.csv"
+    while process.poll() is None and not (log.is_file() and log.read_text().count("\n") > 3):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (cut / "model").exists(), "the training was over before it was killed"
+    assert main(["train", str(data), "--out", str(cut), "--resume"]) == 0
+    expected, found = (load_file(out / "model" / "model.safetensors") for out in (whole, cut))
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_fine_tuning_starts_from_the_model_and_learns_new_classes(run: Path, tmp_path: Path) -> None:
+    data = discs(tmp_path / "three", values=(1, 2, 3))
+    out = tmp_path / "run"
+    assert main(["train", str(data), "--out", str(out), "--init", str(run / "model"), *FAST]) == 0
+    bundle = read_bundle(out / "model")
+    assert bundle.classes.names == ("class1", "class2", "class3")
+    assert bundle.parts[0].keywords["classes"] == 4
+    labels = Predictor(bundle=bundle).predict(read_image(data / "images" / "0.png")).labels
+    assert set(np.unique(labels)) <= {0, 1, 2, 3}
+
+
+def test_folds_average_their_networks(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main(["train", str(data), "--out", str(out), "--folds", "2", "--net", "unet", *FAST]) == 0
+    bundle = read_bundle(out / "model")
+    assert [part.weights for part in bundle.parts] == ["model-0.safetensors", "model-1.safetensors"]
+
+
+def test_minutes_decide_the_length(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ["--minutes", "0.05", "--epoch-steps", "2", "--crop", "32", "--batch", "2"]
+    assert main(["train", str(data), "--out", str(out), *options]) == 0
+    assert 1 <= json.loads((out / "plan.json").read_text())["epochs"] <= 200
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--net", "no-such-net"], "registered are"),
+        (["--net-keywords", "{"], "expects JSON"),
+        (["--augment", '{"spin": 1}'], "spin"),
+        (["--method", "magic"], "registered are"),
+        (["--loss", "hope"], "registered are"),
+    ],
+)
+def test_wrong_options_are_named(
+    options: list[str], message: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(data), "--out", str(tmp_path / "run"), *FAST, *options]) == 2
+    assert message in capsys.readouterr().err
