@@ -1,52 +1,11 @@
-"""Mini-Net on DRIVE: official split, in the field of view, native resolution, threshold from validation.
+"""Mini-Net on DRIVE: the official split, in the field of view, at native resolution.
 
-    python benchmarks/mini_net_drive.py --drive DIR --work DIR
+    python benchmarks/mini_net_drive.py --download DIR --work DIR
 
-The recipe was developed on the 20 training images alone; the test images are opened by the last step of each run.
+The recipe was developed on the training images alone; the test images are opened by the last step of each run.
 """
 
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import Any
-
-from harness import Arm, Trial, run_arms
-from leanseg.data.public import public_set
-
-RECIPE: dict[str, Any] = {"field_of_view": "fundus", "epochs": 20, "threads": 1}
-SHORT: dict[str, Any] = {**RECIPE, "epochs": 6}
-UNET = {"net": "unet"}
-ARMS = [
-    Arm(name="Mini-Net A", options=RECIPE),
-    Arm(name="U-Net, matched", options={**RECIPE, **UNET, "net_keywords": {"widths": [9, 18, 36]}}),
-    Arm(name="Mini-Net A, paper head", options={**RECIPE, "net_keywords": {"head": "paper"}}),
-    Arm(name="Mini-Net B", options={**RECIPE, "net_keywords": {"variant": "b"}}),
-    Arm(name="U-Net, 1.9 M", options={**RECIPE, **UNET, "net_keywords": {"widths": [64, 128, 256]}}),
-    *(
-        Arm(name=f"alpha {alpha:g}", options={**SHORT, "alpha": alpha}, note="shortened to 1,200 steps")
-        for alpha in (0.0, 0.25, 0.5, 0.75, 1.0)
-    ),
-    Arm(name="without squeeze", options={**SHORT, "net_keywords": {"squeeze": False}}, note="shortened to 1,200 steps"),
-]
-
-
-def main() -> None:
-    """Prepare the data and run what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--drive", type=Path, required=True, help="the downloaded folder")
-    parser.add_argument("--work", type=Path, default=Path("runs/mini_net_drive"))
-    given = parser.parse_args()
-    data = given.work / "data"
-    if not data.exists():
-        public_set("drive").convert(given.drive, data)
-    trials = [
-        Trial(name="threshold from validation", data=data),
-        Trial(name="threshold from validation, flips", data=data, flips=True),
-        Trial(name="threshold 0.5, flips", data=data, flips=True, threshold=0.5),
-    ]
-    run_arms("mini_net_drive", data, ARMS, trials, work=given.work)
-
+from mini_net_arms import compare
 
 if __name__ == "__main__":
-    main()
+    compare(name="mini_net_drive", public="drive")

@@ -141,3 +141,16 @@ def test_wrong_options_are_named(
 ) -> None:
     assert main(["train", str(data), "--out", str(tmp_path / "run"), *FAST, *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_two_processes_share_each_batch(data: Path, run: Path, tmp_path: Path) -> None:
+    """Both see crops of their own, so that the result differs from one process with the same options."""
+    out = tmp_path / "run"
+    words = [sys.executable, "-m", "leanseg.cli", "train", str(data), "--out", str(out), *FAST, "--processes", "2"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    alone, shared = (load_file(folder / "model" / "model.safetensors") for folder in (run, out))
+    assert alone.keys() == shared.keys()
+    assert any(not np.array_equal(alone[name], shared[name]) for name in alone)
+    losses = [row["loss"] for row in csv.DictReader((out / "fold-0" / "metrics.csv").open()) if row["loss"]]
+    assert float(losses[-1]) < float(losses[0])

@@ -82,7 +82,8 @@ class Segmenter(LightningModule):
         if not bool(torch.isfinite(loss)):
             msg = f"the loss is no number at step {self.global_step}: lower --learning-rate, or look for broken pixels"
             raise LeansegError(f"{msg} with: leanseg data check")
-        self.log("loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch["image"]))
+        size = len(batch["image"])
+        self.log("loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size, sync_dist=True)
         return loss
 
     @torch.no_grad()
