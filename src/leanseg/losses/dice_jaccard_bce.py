@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from leanseg.errors import UsageError
 from leanseg.losses._reduce import cross_entropy_term, dice_term, foreground_maps, jaccard_term, overlap_sums
 
 
@@ -19,6 +20,9 @@ class DiceJaccardBCE(nn.Module):
         logits (N, K, *spatial); target: class numbers (N, 1, *spatial) where exclusive, else (N, K, *spatial) of 0/1;
         valid (N, 1, *spatial) or None -> scalar.
 
+    Raises:
+        UsageError: alpha lies outside [0, 1].
+
     Source:
         Mini-Net, arXiv 2405.17520, whose formula is not printed; this reading is ours.
 
@@ -33,7 +37,7 @@ class DiceJaccardBCE(nn.Module):
     def __init__(self, *, alpha: float = 0.5, smooth: float = 1.0, exclusive: bool = False) -> None:
         super().__init__()
         if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha must lie in [0, 1], found {alpha}")
+            raise UsageError(f"alpha must lie in [0, 1], found {alpha}")
         self.alpha, self.smooth, self.exclusive = alpha, smooth, exclusive
 
     def parts(self, logits: Tensor, target: Tensor, valid: Tensor | None = None) -> dict[str, Tensor]:

@@ -1,0 +1,104 @@
+"""Losses by name, and the numbers that follow from their definitions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from leanseg.errors import UsageError
+from leanseg.losses import LOSSES, create
+from leanseg.losses.dice_jaccard_bce import DiceJaccardBCE
+from testers.losses import LossTester, half
+
+
+class TestDiceJaccardBCE(LossTester):
+    name = "dice-jaccard-bce"
+
+
+class TestDice(LossTester):
+    name = "dice"
+
+
+class TestJaccard(LossTester):
+    name = "jaccard"
+
+
+class TestCrossEntropy(LossTester):
+    name = "cross-entropy"
+
+
+def test_every_registered_loss_is_tested_here() -> None:
+    assert {tester.name for tester in LossTester.__subclasses__()} == set(LOSSES)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="'focal'; registered are cross-entropy, dice"):
+        create("focal")
+
+
+def value(name: str, logits: Tensor, target: Tensor, **keywords: Any) -> float:
+    return float(create(name, **keywords)(logits, target))
+
+
+ZERO = torch.zeros(1, 1, 4, 4)
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("dice", 8 / 17), ("jaccard", 8 / 13), ("cross-entropy", math.log(2))])
+def test_undecided_on_half_an_image(name: str, wanted: float) -> None:
+    assert value(name, ZERO, half()) == pytest.approx(wanted, abs=1e-6)
+    assert float(DiceJaccardBCE().parts(ZERO, half())[name.replace("-", "_")]) == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "wanted"), [(0.0, 0.693147), (0.25, 0.655607), (0.5, 0.618067), (0.75, 0.580527), (1.0, 0.542986)]
+)
+def test_alpha_weighs(alpha: float, wanted: float) -> None:
+    assert value("dice-jaccard-bce", ZERO, half(), alpha=alpha) == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.1])
+def test_alpha_is_a_share(alpha: float) -> None:
+    with pytest.raises(UsageError, match="alpha"):
+        DiceJaccardBCE(alpha=alpha)
+
+
+@pytest.mark.parametrize("name", ["dice", "jaccard"])
+def test_empty_image(name: str) -> None:
+    assert value(name, ZERO, ZERO) == pytest.approx(8 / 9, abs=1e-6)
+    assert value(name, ZERO - 1e4, ZERO) == 0
+
+
+def test_empty_image_and_certainty_cost_nothing() -> None:
+    assert value("dice-jaccard-bce", ZERO - 1e4, ZERO) == 0
+    assert value("dice-jaccard-bce", ZERO - 1e4, ZERO, exclusive=False, alpha=0.0) == 0
+
+
+@given(st.integers(0, 10_000))
+def test_dice_and_jaccard_are_one_another_without_smoothing(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(1, 1, 6, 7, generator=generator, dtype=torch.float64)
+    target = (torch.rand(1, 1, 6, 7, generator=generator) < 0.4).double()
+    target[..., 0, 0] = 1
+    dice = 1 - value("dice", logits, target, smooth=0.0)
+    assert value("jaccard", logits, target, smooth=0.0) == pytest.approx(1 - dice / (2 - dice), abs=1e-12)
+
+
+def test_exclusive_classes_by_hand() -> None:
+    """Two pixels, background and two classes, p = (1/4, 1/2, 1/4) on both; the truth is class 1, then background."""
+    logits = torch.log(torch.tensor([1.0, 2.0, 1.0])).view(1, 3, 1, 1).expand(1, 3, 1, 2)
+    target = torch.tensor([[[[1, 0]]]], dtype=torch.uint8)
+    first = (2 * 0.5 + 1) / (1.0 + 1 + 1), (0.5 + 1) / (1.0 + 1 - 0.5 + 1)
+    second = (0 + 1) / (0.5 + 0 + 1), (0 + 1) / (0.5 + 0 - 0 + 1)
+    dice, jaccard = (1 - (a + b) / 2 for a, b in zip(first, second, strict=True))
+    entropy = -(math.log(0.5) + math.log(0.25)) / 2
+    assert value("dice", logits, target, exclusive=True) == pytest.approx(dice, abs=1e-6)
+    assert value("jaccard", logits, target, exclusive=True) == pytest.approx(jaccard, abs=1e-6)
+    assert value("cross-entropy", logits, target, exclusive=True) == pytest.approx(entropy, abs=1e-6)
+    mixed = 0.5 * (dice + jaccard) / 2 + 0.5 * entropy
+    assert value("dice-jaccard-bce", logits, target, exclusive=True) == pytest.approx(mixed, abs=1e-6)
