@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from harness import Arm, Trial, run_arms
-
 from leanseg.data.public import public_set
 
 RECIPE: dict[str, Any] = {"field_of_view": "fundus", "epochs": 20, "threads": 1}
