@@ -61,10 +61,11 @@ def _trial(runs: Sequence[Run], trial: str) -> str:
         "difference to the first",
     ]
     head += ["pooled Dice", *(title for _, title in EXTRA), "note"]
-    lines = [f"**{trial[:1].upper()}{trial[1:]}**", "", _row(head), _row(["---"] * len(head))]
     first = _per_image(next(iter(arms.values())), trial, "dice")
-    lines += [_row(_cells(arm, some, trial, first)) for arm, some in arms.items()]
-    return "\n".join(lines)
+    rows = [_cells(arm, some, trial, first) for arm, some in arms.items()]
+    kept = [number for number in range(len(head)) if any(row[number] for row in rows)]
+    lines = [f"**{trial[:1].upper()}{trial[1:]}**", "", _row([head[n] for n in kept]), _row(["---"] * len(kept))]
+    return "\n".join([*lines, *(_row([row[n] for n in kept]) for row in rows)])
 
 
 def _cells(arm: str, runs: Sequence[Run], trial: str, first: Mapping[str, float]) -> list[str]:
