@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +157,9 @@ def test_card_cannot_be_broken_by_names():
     head = card.split("---\n")[1]
     assert '"a: \\"b\\"\\n---"' in head
     assert card.endswith("---\n\nbody\n")
+
+
+def test_a_folder_of_photographs_does_not_hide_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vessels").mkdir()
+    assert read_bundle("vessels").name == "vessels"

@@ -246,9 +246,10 @@ def zoo() -> dict[str, Path]:
 
 
 def _find(model: str | Path) -> Path:
-    if Path(model).is_dir():
-        return Path(model)
     known = zoo()
+    # A folder that merely has the name of a model, for instance of photographs, does not hide the model.
+    if Path(model).is_dir() and (str(model) not in known or (Path(model) / CONFIG).is_file()):
+        return Path(model)
     if str(model) not in known:
         names = ", ".join(known) or "none"
         raise UsageError(f"no model {str(model)!r}: neither a folder nor one of the models of leanseg ({names})")
