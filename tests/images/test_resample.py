@@ -35,6 +35,13 @@ def test_parts_equal_the_whole(before, after, data):
     np.testing.assert_array_equal(part, grid(values)[(slice(None), *wanted)])
 
 
+def test_a_tap_exactly_one_reach_away_is_not_read():
+    grid, values = Resampling(before=(1, 29), after=(1, 9)), np.arange(29, dtype=np.float32)[None]
+    wanted = (slice(0, 1), slice(0, 4))
+    needed = grid.needed(wanted)
+    np.testing.assert_array_equal(grid(values[needed], given=needed, wanted=wanted), grid(values)[wanted])
+
+
 def test_volume_with_equal_depth():
     values = np.random.default_rng(0).random((1, 3, 8, 6)).astype(np.float32)
     result = Resampling(before=(3, 8, 6), after=(3, 4, 9))(values)

@@ -141,7 +141,8 @@ def _weights(size: int, ratio: float, needed: slice, wanted: slice) -> csr_array
     centres = np.clip(centres, 0.0, size - 1.0)
     taps = np.floor(centres - reach).astype(np.int64)[:, None] + np.arange(1, int(np.ceil(2 * reach)) + 1)
     weights = np.maximum(0.0, 1.0 - np.abs(taps - centres[:, None]) / reach)
-    weights[(taps < 0) | (taps >= size)] = 0.0
+    # A tap exactly one reach away weighs nothing; rounding must not make it a pixel that was never read.
+    weights[(taps < 0) | (taps >= size) | (weights < 1e-9)] = 0.0
     weights /= weights.sum(axis=1, keepdims=True)
     used = weights > 0
     rows = np.broadcast_to(np.arange(len(centres))[:, None], taps.shape)[used]
