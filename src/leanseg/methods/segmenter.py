@@ -62,6 +62,10 @@ class Segmenter(LightningModule):
         if isinstance(crops, Crops):
             crops.rank, crops.world = self.trainer.global_rank, self.trainer.world_size
 
+    def on_fit_start(self) -> None:
+        """Also train a network that was loaded for use: Lightning leaves its mode as it is."""
+        self.net.train()
+
     def configure_optimizers(self) -> Any:
         weights = [p for p in self.net.parameters() if p.ndim > 1]
         others = [p for p in self.net.parameters() if p.ndim <= 1]
