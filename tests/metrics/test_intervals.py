@@ -120,3 +120,11 @@ def test_wrong_calls_are_refused() -> None:
         compare([0.1, 0.2], [0.1, 0.2, 0.3])
     with pytest.raises(UsageError, match="level must lie between 0 and 1, found 95"):
         bootstrap_mean([0.5, 0.6, 0.7], level=95)
+
+
+def test_tiny_differences_do_not_divide_by_zero() -> None:
+    tiny = bootstrap_mean([0.0, 0.0, 1e-118])
+    large = bootstrap_mean([0.0, 0.0, 1.0])
+    assert tiny.interval is not None
+    assert large.interval is not None
+    assert tiny.interval[1] == pytest.approx(1e-118 * large.interval[1])

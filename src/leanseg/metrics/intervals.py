@@ -163,6 +163,8 @@ def _bca(mean: float, means: Values, left_out: Values, level: float) -> tuple[fl
     # a half resample keeps the bias finite when all means lie on one side
     bias = ndtri(np.clip(below, 0.5 / means.size, 1 - 0.5 / means.size))
     pull = left_out.mean() - left_out
+    # The ratio does not depend on the scale; without it, squares of tiny differences vanish.
+    pull = pull / (np.abs(pull).max() or 1.0)
     spread = float(np.square(pull).sum())
     skew = float((pull**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
     normal = bias + ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
