@@ -329,3 +329,8 @@ def test_public_masks_of_vessels_have_two_values(data_root: Path) -> None:
         assert values[1] >= 252, path
     fov = read_mask(next((data_root / "CHASE_DB1" / "fov").iterdir()))
     assert (fov[0, 0], fov[480, 500]) == (0, 255)
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    Picture.fromarray(GREY).save(tmp_path / "a.png")
+    assert read_image(str(tmp_path / "a.png")).source == tmp_path / "a.png"

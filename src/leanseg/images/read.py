@@ -39,7 +39,7 @@ ENDINGS = tuple(ending for family in _FAMILIES for ending in family.endings)
 """Endings of the files that can be read; DICOM files are recognised without one, too."""
 
 
-def read_image(path: Path, *, max_pixels: int = LIMIT) -> Image:
+def read_image(path: str | Path, *, max_pixels: int = LIMIT) -> Image:
     """Read an image as a whole.
 
     Args:
@@ -60,6 +60,7 @@ def read_image(path: Path, *, max_pixels: int = LIMIT) -> Image:
         >>> read_image(path).pixels.shape
         (3, 4, 5)
     """
+    path = Path(path)
     return _family(path).image(path, budget=Budget(samples=max_pixels))
 
 
