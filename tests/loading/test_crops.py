@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+from leanseg.data.dataset import Case
 from leanseg.loading.augment import Augmentation
 from leanseg.loading.crops import Batch, Crops
 from leanseg.loading.samples import Sample
@@ -158,6 +159,13 @@ def test_without_foreground_a_crop_is_centred_on_a_pixel_that_counts() -> None:
     valid[29, 29] = 1
     batch = crops([with_labels(np.zeros((30, 30), np.uint8), valid)], foreground=1.0, augmentation=EXACT)[0]
     assert (batch["valid"][:, 0, 4, 4] == 1).all()
+
+
+def test_a_small_site_gives_as_many_crops_as_a_large_one() -> None:
+    samples = [dataclasses.replace(numbered(9, 9), case=Case(stem=s, image=(), patient=s, site=s)) for s in "abbbbbbb"]
+    counted = {by: crops(samples, batch=400, by_site=by)[0]["site"].count("a") for by in (False, True)}
+    assert 20 < counted[False] < 90
+    assert 160 < counted[True] < 240
 
 
 def test_an_image_where_nothing_counts() -> None:

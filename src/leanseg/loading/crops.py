@@ -96,19 +96,17 @@ class Crops(Dataset[Batch]):
         return self.augmentation.appearance(crop, random).astype(np.float32), labels, matrix, chosen
 
     def _centre(self, target: Any, valid: Any, random: np.random.Generator) -> tuple[int, ...]:
-        """A random pixel that counts, or of the foreground; tried at random instead of listing all pixels."""
-        wanted = valid[0] > 0
-        if random.random() < self.foreground:
-            foreground = target.any(0) & wanted
-            wanted = foreground if foreground.any() else wanted
-        for _ in range(100):
-            point = tuple(int(random.integers(n)) for n in wanted.shape)
-            if wanted[point]:
-                return point
-        where = np.argwhere(wanted)
-        if len(where) == 0:
-            return point
-        return tuple(int(n) for n in where[random.integers(len(where))])
+        """A random pixel that counts, or of the foreground if there is any; tried before all pixels are looked at."""
+        shape = valid.shape[1:]
+        for foreground in (True, False) if random.random() < self.foreground else (False,):
+            for _ in range(100):
+                point = tuple(int(random.integers(n)) for n in shape)
+                if valid[(0, *point)] and (not foreground or target[(slice(None), *point)].any()):
+                    return point
+            hits = np.flatnonzero((valid[0] > 0) & target.any(0) if foreground else valid[0])
+            if len(hits):
+                return tuple(int(n) for n in np.unravel_index(hits[random.integers(len(hits))], shape))
+        return point
 
 
 def _block(
