@@ -87,3 +87,16 @@ def test_a_broken_file_stops_with_its_name(folder: Path) -> None:
     data = open_dataset(folder)
     with pytest.raises(InputError, match=r"b\.png"):
         load_samples(data, data.cases, Preprocessing())
+
+
+def test_outside_the_field_of_view_nothing_counts(tmp_path: Path) -> None:
+    y, x = np.mgrid[:120, :140]
+    disc = ((y - 60) ** 2 + (x - 70) ** 2 < 50**2)[..., None]
+    photograph = np.where(disc, np.random.default_rng(0).integers(90, 160, (120, 140, 3)), 2).astype(np.uint8)
+    save(tmp_path, "images/a.png", photograph)
+    save(tmp_path, "masks/a.png", np.full((120, 140), 100, np.uint8))
+    (tmp_path / "dataset.toml").write_text(TOML)
+    data = open_dataset(tmp_path)
+    sample = load_sample(data, data.cases[0], Preprocessing(field_of_view="fundus"))
+    assert not sample.valid[0, :5].any() and sample.valid[0, 40:80, 50:90].all()
+    assert not sample.image[:, :5].any()
