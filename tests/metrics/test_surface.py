@@ -127,7 +127,7 @@ def test_scores_are_ordered_and_below_the_diagonal(stack: np.ndarray) -> None:
     found = surface_distances(*stack)
     if not found.both_empty:
         assert 0 <= found.hausdorff(50) <= found.hd95 <= found.hausdorff() <= found.diagonal
-        assert found.average <= found.hausdorff()
+        assert found.average <= found.hausdorff() * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("shape, spacing", [((6, 8), (0.5, 0.5)), ((6, 8), (0.5, 2.0)), ((4, 6, 8), (3.0, 1.0, 1.0))])
