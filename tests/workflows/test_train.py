@@ -141,6 +141,7 @@ def test_wrong_options_are_named(
 ) -> None:
     assert main(["train", str(data), "--out", str(tmp_path / "run"), *FAST, *options]) == 2
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists(), "a wrong option must not occupy the folder for the right one"
 
 
 def test_two_processes_share_each_batch(data: Path, run: Path, tmp_path: Path) -> None:

@@ -148,9 +148,8 @@ def _strategy(machine: Machine) -> Any:
         return "auto"
     from lightning.pytorch.strategies import DDPStrategy
 
-    # Folding during training leaves biases in front of a normalisation without a gradient.
     backend = "nccl" if machine.device == "cuda" else "gloo"
-    return DDPStrategy(start_method="spawn", find_unused_parameters=True, process_group_backend=backend)
+    return DDPStrategy(start_method="spawn", process_group_backend=backend)
 
 
 def _logger(kind: str, folder: Path) -> Any:

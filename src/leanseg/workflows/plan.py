@@ -80,6 +80,7 @@ class Wishes:
     crop: int | None = None
     batch: int | None = None
     epochs: int | None = None
+    epoch_steps: int | None = None
     learning_rate: float | None = None
     foreground: float | None = None
     precision: str | None = None
@@ -93,7 +94,8 @@ class Plan:
         preprocessing: from file pixels to what the network sees.
         crop: side of a crop in pixels.
         batch: crops in a step.
-        epochs: of ``epoch_steps`` steps.
+        epochs: number of epochs.
+        epoch_steps: steps in an epoch.
         learning_rate: its peak.
         foreground: share of crops centred on the foreground.
         precision: of Lightning, "32-true" or "bf16-mixed".
@@ -106,6 +108,7 @@ class Plan:
     crop: int
     batch: int
     epochs: int
+    epoch_steps: int
     learning_rate: float
     foreground: float
     precision: str
@@ -162,7 +165,8 @@ def make_plan(dataset: Dataset, seen: Survey, wishes: Wishes, *, divisor: int, b
         preprocessing=preprocessing,
         crop=-(-crop // divisor) * divisor,
         batch=batch,
-        epochs=decide("epochs", wishes.epochs, 20, "of 200 steps each"),
+        epochs=decide("epochs", wishes.epochs, 20, "a default that suits tens of images"),
+        epoch_steps=decide("steps in an epoch", wishes.epoch_steps, 200, "validation takes a small share of the time"),
         learning_rate=decide("learning rate", wishes.learning_rate, 2e-2, "peak of one rise and fall"),
         foreground=decide(
             "foreground crops",
@@ -174,7 +178,7 @@ def make_plan(dataset: Dataset, seen: Survey, wishes: Wishes, *, divisor: int, b
             "precision",
             wishes.precision,
             "bf16-mixed" if bf16 else "32-true",
-            "the processor has bf16" if bf16 else "this network's fast path is float32",
+            "device and network gain from bf16" if bf16 else "bf16 brings nothing to this network here",
         ),
         decisions=tuple(notes),
     )

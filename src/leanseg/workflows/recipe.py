@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from leanseg.workflows.train import Train
 
 TRIAL_STEPS = 6
+LEAST_EPOCHS = 5
+"""Epochs of a training by ``--minutes``, however slow the machine: validation has to choose among some."""
+
 FITTING_SHARE = 0.8
 """Share of ``--minutes`` left for steps, beside reading, validation and scoring."""
 
@@ -62,9 +65,14 @@ class Recipe:
         # A network that folds while training has its quick path in float32.
         bf16 = options.device == "cuda" or (options.device == "cpu" and not hasattr(net, "folded") and _cpu_has_bf16())
         wishes = Wishes(**{field.name: getattr(options, field.name) for field in fields(Wishes)})
+        if self.start:
+            # The weights are used to what their preprocessing gives them.
+            known = self.start.preprocessing
+            wishes = replace(wishes, field_of_view=known.field_of_view, diameter=known.diameter, longest=known.longest)
         plan = make_plan(dataset, seen, wishes, divisor=int(getattr(net, "divisor", 1)), bf16=bf16)
         preprocessing = self.start.preprocessing if self.start else plan.preprocessing
         self._plan = replace(plan, preprocessing=preprocessing, net=self.net, keywords=self.keywords)
+        self.method(self._plan, 0)  # a wrong loss or augmentation ends here, before anything is read or written
 
     def network(self, fold: int) -> nn.Module:
         """A fresh network, started from ``--init`` where that is given."""
@@ -81,22 +89,28 @@ class Recipe:
 
     def plan(self, samples: dict[str, Sample], file: Path) -> Plan:
         """The plan; with ``--minutes`` its length follows from a few timed steps, once, and is kept in ``file``."""
-        plan = self._plan
         if file.is_file():
-            epochs = int(json.loads(file.read_text(encoding="utf-8"))["epochs"])
-        elif self.options.minutes is None:
-            epochs = plan.epochs
-        else:
-            seconds = self._seconds_a_step(plan, list(samples.values())) * self.options.epoch_steps
-            epochs = max(1, round(FITTING_SHARE * 60 * self.options.minutes / self.options.folds / seconds))
-            decision = Decision(name="epochs", value=epochs, why=f"{seconds:.0f} s each fit into the time asked for")
-            others = tuple(d for d in plan.decisions if d.name != "epochs")
-            plan = replace(plan, decisions=(*others, decision))
-        plan = replace(plan, epochs=epochs)
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            return self._lasting(int(kept["epochs"]), int(kept["steps in an epoch"]), "as the run began")
+        plan = self._plan
+        if self.options.minutes is not None:
+            seconds = self._seconds_a_step(plan, list(samples.values()))
+            steps = FITTING_SHARE * 60 * self.options.minutes / self.options.folds / seconds
+            length = max(1, min(plan.epoch_steps, round(steps / LEAST_EPOCHS)))
+            plan = self._lasting(max(1, round(steps / length)), length, f"{seconds:.2f} s a step fit into the minutes")
         with replacing(file) as part:
             entries = {decision.name: decision.value for decision in plan.decisions}
-            part.write_text(json.dumps({**entries, "epochs": epochs}, indent=2), encoding="utf-8")
+            part.write_text(json.dumps(entries, indent=2), encoding="utf-8")
         return plan
+
+    def _lasting(self, epochs: int, epoch_steps: int, why: str) -> Plan:
+        """The plan with another length."""
+        values = {"epochs": epochs, "steps in an epoch": epoch_steps}
+        decisions = tuple(
+            Decision(name=d.name, value=values[d.name], why=why) if d.name in values else d
+            for d in self._plan.decisions
+        )
+        return replace(self._plan, epochs=epochs, epoch_steps=epoch_steps, decisions=decisions)
 
     def method(self, plan: Plan, fold: int) -> Supervised:
         """The method with everything it needs."""
@@ -114,7 +128,7 @@ class Recipe:
             crop=plan.crop,
             batch=plan.batch,
             epochs=plan.epochs,
-            epoch_steps=options.epoch_steps,
+            epoch_steps=plan.epoch_steps,
             augmentation=augmentation,
             learning_rate=plan.learning_rate,
             foreground=plan.foreground,

@@ -28,6 +28,8 @@ from leanseg.workflows.score_tables import terminal_table
 if TYPE_CHECKING:
     from torch import nn
 
+    from leanseg.workflows.recipe import Recipe
+
 Fold = tuple[tuple[Case, ...], tuple[Case, ...]]
 """Training and validation cases."""
 
@@ -82,7 +84,7 @@ class Train:
     alpha: float = 0.5
     init: str | None = None
     epochs: int | None = None
-    epoch_steps: int = 200
+    epoch_steps: int | None = None
     minutes: float | None = None
     patience: int = 0
     folds: int = 1
@@ -121,7 +123,6 @@ class Train:
             return self._resumed()._train()
         if self.out.exists() and any(self.out.iterdir()):
             raise UsageError(f"{self.out} is not empty; go on with its run by --resume, or choose another --out")
-        write_config(self, self.out)
         return self._train()
 
     def _resumed(self) -> Train:
@@ -134,15 +135,19 @@ class Train:
     def _train(self) -> Evaluation:
         from leanseg.workflows.bundling import bundled
         from leanseg.workflows.fitting import Clock
+        from leanseg.workflows.recipe import Recipe
         from leanseg.workflows.train_report import write_train_report
 
         clock = Clock()
         dataset = open_dataset(self.data)
         dataset = replace(dataset, cases=complete_splits(dataset.cases, seed=self.seed))
         parts = self._folds(dataset)
+        recipe = Recipe(self, dataset, parts[0][0])
         self.out.mkdir(parents=True, exist_ok=True)
+        if not self.resume:
+            write_config(self, self.out)
         write_splits(dataset.cases, self.out / "splits.csv")
-        plan, nets = self._fit(dataset, parts)
+        plan, nets = self._fit(recipe, parts)
         bundle = bundled(self, dataset, plan, nets, [val for _, val in parts])
         result = self._score(bundle, dataset)
         write_train_report(self, dataset, plan, bundle, result, clock)
@@ -160,15 +165,13 @@ class Train:
             raise UsageError(f"{msg}. Give splits.csv other splits, or more labelled images.")
         return [(train, val)]
 
-    def _fit(self, dataset: Dataset, parts: Sequence[Fold]) -> tuple[Plan, list[nn.Module]]:
+    def _fit(self, recipe: Recipe, parts: Sequence[Fold]) -> tuple[Plan, list[nn.Module]]:
         """Plan, say so, and fit one network for each fold."""
         from leanseg.workflows.fitting import Machine, fit
-        from leanseg.workflows.recipe import Recipe
 
-        recipe = Recipe(self, dataset, parts[0][0])
         samples = recipe.samples([*parts[0][0], *parts[0][1]])
         plan = recipe.plan(samples, self.out / "plan.json")
-        _print_plan(dataset, plan)
+        _print_plan(recipe.dataset, plan)
         machine = Machine(
             device=self.device,
             processes=self.processes,
