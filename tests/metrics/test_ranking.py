@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
@@ -81,16 +84,31 @@ def test_dice_of_counts_is_dice_of_the_thresholded_map(seed: int) -> None:
         assert dice[b] == pytest.approx(expected, abs=1e-12)
 
 
-def test_threshold_maximises_the_reported_mean_dice() -> None:
-    cases = [draw(seed, 500) for seed in (6, 7)]
-    cases.append((np.full(50, 0.05, np.float32), np.zeros(50, bool)))
+def mean_dice(cases: Sequence[tuple[Any, Any]], threshold: float) -> float:
+    scores = [confusion(p >= np.float32(threshold), t).dice for p, t in cases]
+    return float(np.mean([s for s in scores if s is not None]))
+
+
+def test_threshold_maximises_the_reported_mean_dice_where_the_images_agree() -> None:
+    case = draw(6, 500)
+    cases = [case, case, (np.full(50, 0.05, np.float32), np.zeros(50, bool))]
     chosen = choose_threshold(*zip(*cases, strict=True))
+    assert mean_dice(cases, chosen) == pytest.approx(max(mean_dice(cases, k / 1024) for k in range(1, 1024)), abs=1e-12)
 
-    def mean(threshold: float) -> float:
-        scores = [confusion(p >= np.float32(threshold), t).dice for p, t in cases]
-        return float(np.mean([s for s in scores if s is not None]))
 
-    assert mean(chosen) == pytest.approx(max(mean(k / 1024) for k in range(1, 1024)), abs=1e-12)
+@pytest.mark.parametrize("seed", range(5))
+def test_threshold_goes_as_far_towards_a_half_as_one_standard_error_allows(seed: int) -> None:
+    cases = [draw(10 * seed + n, 300) for n in range(4)]
+    chosen = choose_threshold(*zip(*cases, strict=True))
+    dice = np.array([[confusion(p >= np.float32(k / 1024), t).dice for k in range(1, 1024)] for p, t in cases])
+    equal = np.flatnonzero(dice.mean(0) >= dice.mean(0).max() - 1e-12)
+    best = equal[len(equal) // 2]
+    allowed = [best]
+    for k in range(1023):
+        behind = dice[:, best] - dice[:, k]
+        if behind.mean() < behind.std(ddof=1) / 2:
+            allowed.append(k)
+    assert abs(chosen - 0.5) == min(abs((k + 1) / 1024 - 0.5) for k in allowed)
 
 
 def test_threshold_is_the_middle_of_a_plateau() -> None:

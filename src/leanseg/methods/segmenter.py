@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from leanseg.errors import LeansegError
 from leanseg.loading.crops import Batch, Crops
+from leanseg.methods.muon import Muon
 from leanseg.methods.whole_image import hard_masks, mean_dice, true_masks, whole_logits
 from leanseg.types import Classes
 
@@ -23,7 +24,7 @@ COLLAPSED = 1e-4
 
 
 class Segmenter(LightningModule):
-    """Trains a network with AdamW on one rise and fall of the learning rate and keeps a moving average of its weights.
+    """Trains a network with Muon on one rise and fall of the learning rate and keeps a moving average of its weights.
 
     Args:
         net: the network to train.
@@ -45,7 +46,7 @@ class Segmenter(LightningModule):
         loss: nn.Module,
         classes: Classes,
         steps: int,
-        learning_rate: float = 1e-2,
+        learning_rate: float = 5e-2,
         weight_decay: float = 1e-4,
         average: float = 0.99,
     ) -> None:
@@ -67,10 +68,7 @@ class Segmenter(LightningModule):
         self.net.train()
 
     def configure_optimizers(self) -> Any:
-        weights = [p for p in self.net.parameters() if p.ndim > 1]
-        others = [p for p in self.net.parameters() if p.ndim <= 1]
-        groups = [{"params": weights, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=self.learning_rate, foreach=True)
+        optimiser = Muon(self.net.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

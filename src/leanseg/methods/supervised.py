@@ -32,7 +32,7 @@ class Supervised:
         epoch_steps: steps in an epoch.
         augmentation: how crops differ from their image.
         learning_rate: its peak.
-        weight_decay: of AdamW.
+        weight_decay: on weights; biases and normalisation layers have none.
         average: decay of the moving average of the weights.
         foreground: share of crops centred on the foreground.
         by_site: whether every site gives as many crops as the others.
@@ -54,7 +54,7 @@ class Supervised:
         epochs: int,
         epoch_steps: int = 100,
         augmentation: Augmentation,
-        learning_rate: float = 1e-2,
+        learning_rate: float = 5e-2,
         weight_decay: float = 1e-4,
         average: float = 0.99,
         foreground: float = 0.0,

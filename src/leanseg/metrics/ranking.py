@@ -135,10 +135,12 @@ class RankingCounts:
 def choose_threshold(
     probabilities: Sequence[Scores], truths: Sequence[Mask], valid: Sequence[Mask | None] | None = None
 ) -> float:
-    """The threshold t with the best mean Dice of ``probability >= t`` over images; for validation images.
+    """The threshold t for ``probability >= t`` that the Dice of validation images asks for; 0.5 if they do not care.
 
-    The candidates are the multiples of 1 / 1024 between 0 and 1. Of several equally good ones the middle is taken. An
-    image counts nowhere where truth and prediction are empty, as in the mean Dice that is reported.
+    The candidates are the multiples of 1 / 1024 between 0 and 1. The best has the highest mean Dice, or is the middle
+    of several with the same. Of all that lie less than one standard error of the paired difference behind it, the one
+    nearest to 0.5 is taken, because the best of a few images is mostly chance. An image counts nowhere where truth and
+    prediction are empty, as in the mean Dice that is reported.
 
     Args:
         probabilities: one map in [0, 1] for each image; shapes may differ.
@@ -160,9 +162,23 @@ def choose_threshold(
     counts = [RankingCounts.of(p, t, valid=v, bins=1024) for p, t, v in cases]
     if not any(c.positives.any() for c in counts):
         raise UsageError("no image holds the class, so that no threshold can be chosen; give images with truth")
-    mean = np.nanmean([c.dice()[1:-1] for c in counts], axis=0)
-    best = np.flatnonzero(mean >= mean.max() - 1e-12)
-    return float(best[len(best) // 2] + 1) / 1024
+    dice = np.array([c.dice()[1:-1] for c in counts])
+    mean = np.nanmean(dice, axis=0)
+    equal = np.flatnonzero(mean >= mean.max() - 1e-12)
+    best = int(equal[len(equal) // 2])
+    candidates = np.array([best, *np.flatnonzero(_within_error(dice, best))])
+    return float(candidates[np.abs(candidates - 511).argmin()] + 1) / 1024
+
+
+def _within_error(dice: NDArray[np.float64], best: int) -> NDArray[np.bool_]:
+    """Which columns of (images, thresholds) lie behind the best by less than one standard error of the difference."""
+    behind = dice[:, [best]] - dice
+    images = (~np.isnan(behind)).sum(0)
+    enough = images > 1
+    found = np.zeros(dice.shape[1], bool)
+    error = np.nanstd(behind[:, enough], axis=0, ddof=1) / np.sqrt(images[enough])
+    found[enough] = np.nanmean(behind[:, enough], axis=0) < error
+    return found
 
 
 def _ranks(scores: Scores, truth: Mask, valid: Mask | None) -> tuple[Counts, Counts, Counts, int]:

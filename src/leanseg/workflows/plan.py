@@ -167,7 +167,7 @@ def make_plan(dataset: Dataset, seen: Survey, wishes: Wishes, *, divisor: int, b
         batch=batch,
         epochs=decide("epochs", wishes.epochs, 20, "a default that suits tens of images"),
         epoch_steps=decide("steps in an epoch", wishes.epoch_steps, 200, "validation takes a small share of the time"),
-        learning_rate=decide("learning rate", wishes.learning_rate, 2e-2, "peak of one rise and fall"),
+        learning_rate=decide("learning rate", wishes.learning_rate, 5e-2, "peak of one rise and fall"),
         foreground=decide(
             "foreground crops",
             wishes.foreground,
