@@ -76,6 +76,14 @@ def test_the_numbers_of_a_batch_decide_it() -> None:
     assert not same(crops(seed=1)[0], forwards[0])
 
 
+def test_a_batch_of_one_image_differs_from_step_to_step() -> None:
+    batches = [crops(one_image=True, batch=8)[step] for step in range(20)]
+    assert all(len(batch["index"].unique()) == 1 for batch in batches)
+    assert {int(batch["index"][0]) for batch in batches} == {0, 1}
+    assert not any(torch.equal(batch["image"][0], batch["image"][1]) for batch in batches)
+    assert any(len(crops(batch=8)[step]["index"].unique()) == 2 for step in range(3))
+
+
 def test_workers_change_nothing() -> None:
     loader = DataLoader(crops(), batch_size=None, sampler=[2, 0, 1], num_workers=2, multiprocessing_context="fork")
     for step, batch in zip([2, 0, 1], loader, strict=True):

@@ -29,6 +29,7 @@ class Crops(Dataset[Batch]):
         seed: another seed gives other batches.
         by_site: draw the site of a crop first, then one of its images, so that small sites weigh as much as large ones.
         foreground: share of crops centred on a foreground pixel, for small structures.
+        one_image: cut all crops of a batch from one image.
         rank: number of this process out of ``world`` that each make their part of the batch.
         world: number of processes.
 
@@ -51,18 +52,24 @@ class Crops(Dataset[Batch]):
         seed: int = 0,
         by_site: bool = False,
         foreground: float = 0.0,
+        one_image: bool = False,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.samples, self.size, self.batch, self.augmentation = samples, size, batch, augmentation
         sites = np.array([sample.case.site if by_site else "" for sample in samples])
         self._groups = [np.flatnonzero(sites == site) for site in np.unique(sites)]
-        self.dims, self.seed, self.foreground, self.rank, self.world = dims, seed, foreground, rank, world
+        self.dims, self.seed, self.foreground, self.one_image = dims, seed, foreground, one_image
+        self.rank, self.world = rank, world
 
     def __getitem__(self, step: int) -> Batch:
         first = (step * self.world + self.rank) * self.batch
-        crops = [self._crop(np.random.default_rng((self.seed, first + i))) for i in range(self.batch)]
-        images, labels, matrices, chosen = zip(*crops, strict=True)
+        random = [np.random.default_rng((self.seed, first + i)) for i in range(self.batch)]
+        chosen = [self._choose(r) for r in random]
+        if self.one_image:
+            chosen = [chosen[0]] * self.batch
+        crops = [self._crop(number, r) for number, r in zip(chosen, random, strict=True)]
+        images, labels, matrices = zip(*crops, strict=True)
         cases = [self.samples[i].case for i in chosen]
         stacked = torch.from_numpy(np.stack(labels))
         return {
@@ -76,10 +83,12 @@ class Crops(Dataset[Batch]):
             "labelled": torch.tensor([bool(case.masks) for case in cases]),
         }
 
-    def _crop(self, random: np.random.Generator) -> tuple[Any, Any, Any, int]:
+    def _choose(self, random: np.random.Generator) -> int:
         group = self._groups[random.integers(len(self._groups))]
-        chosen = int(group[random.integers(len(group))])
-        sample = self.samples[chosen]
+        return int(group[random.integers(len(group))])
+
+    def _crop(self, number: int, random: np.random.Generator) -> tuple[Any, Any, Any]:
+        sample = self.samples[number]
         image, target, valid = (_array(t) for t in (sample.image, sample.target, sample.valid))
         centre = self._centre(target, valid, random)
         if self.dims == 3:
@@ -93,7 +102,7 @@ class Crops(Dataset[Batch]):
             half = 0.0 if self.size % 2 else 0.5
             matrix = self.augmentation.matrix((x + half, y + half), self.size, random)
             crop, labels = warp(image, np.concatenate([target, valid]), matrix, self.size)
-        return self.augmentation.appearance(crop, random).astype(np.float32), labels, matrix, chosen
+        return self.augmentation.appearance(crop, random).astype(np.float32), labels, matrix
 
     def _centre(self, target: Any, valid: Any, random: np.random.Generator) -> tuple[int, ...]:
         """A random pixel that counts, or of the foreground if there is any; tried before all pixels are looked at."""

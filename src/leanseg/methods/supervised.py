@@ -35,6 +35,8 @@ class Supervised:
         weight_decay: on weights; biases and normalisation layers have none.
         average: decay of the moving average of the weights.
         foreground: share of crops centred on the foreground.
+        one_image: whether all crops of a step come from one image, so that batch normalisation learns to cope with
+            the statistics of single images.
         by_site: whether every site gives as many crops as the others.
         seed: of the crops.
         workers: processes that make crops beside the trainer.
@@ -58,13 +60,14 @@ class Supervised:
         weight_decay: float = 1e-4,
         average: float = 0.99,
         foreground: float = 0.0,
+        one_image: bool = False,
         by_site: bool = False,
         seed: int = 0,
         workers: int = 0,
     ) -> None:
         self.crop, self.batch, self.epochs, self.epoch_steps = crop, batch, epochs, epoch_steps
         self.augmentation, self.foreground, self.seed, self.workers = augmentation, foreground, seed, workers
-        self.by_site = by_site
+        self.one_image, self.by_site = one_image, by_site
         self.module = Segmenter(
             net=net,
             loss=loss,
@@ -79,7 +82,7 @@ class Supervised:
     def stages(self, train: Sequence[Sample], val: Sequence[Sample]) -> Iterator[Stage]:
         """One fit."""
         self._train = train
-        crops = self._crops(self.augmentation, self.batch, self.seed)
+        crops = self._crops(self.augmentation, self.batch, self.seed, one_image=self.one_image)
         loader = crop_loader(crops, steps=self.epoch_steps, workers=self.workers)
         yield Stage(name="fit", module=self.module, train=loader, val=sample_loader(val), epochs=self.epochs)
 
@@ -94,7 +97,7 @@ class Supervised:
         estimate_statistics(net, self._crops(UNCHANGED, 4 * self.batch, self.seed + 1))
         return net
 
-    def _crops(self, augmentation: Augmentation, batch: int, seed: int) -> Crops:
+    def _crops(self, augmentation: Augmentation, batch: int, seed: int, *, one_image: bool = False) -> Crops:
         return Crops(
             self._train,
             size=self.crop,
@@ -104,6 +107,7 @@ class Supervised:
             seed=seed,
             by_site=self.by_site,
             foreground=self.foreground,
+            one_image=one_image,
         )
 
 

@@ -82,6 +82,7 @@ class Wishes:
     epochs: int | None = None
     epoch_steps: int | None = None
     learning_rate: float | None = None
+    one_image: bool | None = None
     foreground: float | None = None
     precision: str | None = None
 
@@ -94,6 +95,7 @@ class Plan:
         preprocessing: from file pixels to what the network sees.
         crop: side of a crop in pixels.
         batch: crops in a step.
+        one_image: whether all crops of a step come from one image.
         epochs: number of epochs.
         epoch_steps: steps in an epoch.
         learning_rate: its peak.
@@ -107,6 +109,7 @@ class Plan:
     preprocessing: Preprocessing
     crop: int
     batch: int
+    one_image: bool
     epochs: int
     epoch_steps: int
     learning_rate: float
@@ -165,6 +168,12 @@ def make_plan(dataset: Dataset, seen: Survey, wishes: Wishes, *, divisor: int, b
         preprocessing=preprocessing,
         crop=-(-crop // divisor) * divisor,
         batch=batch,
+        one_image=decide(
+            "steps of one image",
+            wishes.one_image,
+            flat and longest is None,
+            "batch normalisation learns to cope with single images" if flat and longest is None else "few crops each",
+        ),
         epochs=decide("epochs", wishes.epochs, 20, "a default that suits tens of images"),
         epoch_steps=decide("steps in an epoch", wishes.epoch_steps, 200, "validation takes a small share of the time"),
         learning_rate=decide("learning rate", wishes.learning_rate, 5e-2, "peak of one rise and fall"),

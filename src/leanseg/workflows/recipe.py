@@ -132,6 +132,7 @@ class Recipe:
             augmentation=augmentation,
             learning_rate=plan.learning_rate,
             foreground=plan.foreground,
+            one_image=plan.one_image,
             by_site=options.balance_sites,
             seed=options.seed + 1000 * fold,
             workers=options.workers,

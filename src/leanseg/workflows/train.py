@@ -54,6 +54,7 @@ class Train:
         folds: cross-validation folds; the model averages their networks.
         crop: side of the training crops in pixels.
         batch: crops in a step.
+        one_image: cut all crops of a step from one image.
         learning_rate: peak of the learning rate.
         foreground: share of crops centred on the foreground.
         balance_sites: every site of the data set gives as many crops as the others.
@@ -90,6 +91,7 @@ class Train:
     folds: int = 1
     crop: int | None = None
     batch: int | None = None
+    one_image: bool | None = None
     learning_rate: float | None = None
     foreground: float | None = None
     balance_sites: bool = False
