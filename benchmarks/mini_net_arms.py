@@ -9,20 +9,28 @@ from typing import Any
 from harness import Arm, Trial, run_arms
 from leanseg.data.public import public_set
 
-RECIPE: dict[str, Any] = {"field_of_view": "fundus", "epochs": 20, "threads": 1}
+RECIPE: dict[str, Any] = {"field_of_view": "fundus", "epochs": 20, "threads": 1, "precision": "32-true"}
 SHORT: dict[str, Any] = {**RECIPE, "epochs": 6}
+LONG: dict[str, Any] = {**RECIPE, "epochs": 60}
 UNET = {"net": "unet"}
+MATCHED = {**UNET, "net_keywords": {"widths": [9, 18, 36]}}
+LARGE = {**UNET, "net_keywords": {"widths": [64, 128, 256]}, "precision": "bf16-mixed"}
+SHORTENED = "shortened to 1,200 steps"
 ARMS = [
     Arm(name="Mini-Net A", options=RECIPE),
-    Arm(name="U-Net, matched", options={**RECIPE, **UNET, "net_keywords": {"widths": [9, 18, 36]}}),
-    Arm(name="Mini-Net A, paper head", options={**RECIPE, "net_keywords": {"head": "paper"}}),
+    Arm(name="U-Net, matched", options={**RECIPE, **MATCHED}),
     Arm(name="Mini-Net B", options={**RECIPE, "net_keywords": {"variant": "b"}}),
-    Arm(name="U-Net, 1.9 M", options={**RECIPE, **UNET, "net_keywords": {"widths": [64, 128, 256]}}),
+    Arm(name="Mini-Net A, paper head", options={**RECIPE, "net_keywords": {"head": "paper"}}),
+    Arm(name="Mini-Net A, long", options=LONG, note="12,000 steps"),
+    Arm(name="Mini-Net A, short", options=SHORT, note=SHORTENED),
     *(
-        Arm(name=f"alpha {alpha:g}", options={**SHORT, "alpha": alpha}, note="shortened to 1,200 steps")
-        for alpha in (0.0, 0.25, 0.5, 0.75, 1.0)
+        Arm(name=f"alpha {alpha:g}", options={**SHORT, "alpha": alpha}, note=SHORTENED)
+        for alpha in (0.0, 0.25, 0.75, 1.0)
     ),
-    Arm(name="without squeeze", options={**SHORT, "net_keywords": {"squeeze": False}}, note="shortened to 1,200 steps"),
+    Arm(name="without squeeze", options={**SHORT, "net_keywords": {"squeeze": False}}, note=SHORTENED),
+    Arm(name="several images in a step", options={**SHORT, "one_image": "False"}, note=SHORTENED),
+    Arm(name="U-Net, matched, long", options={**LONG, **MATCHED}, note="12,000 steps"),
+    Arm(name="U-Net, 1.9 M", options={**RECIPE, **LARGE}, seeds=(0,)),
 ]
 
 
