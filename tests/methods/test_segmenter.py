@@ -59,9 +59,10 @@ def test_the_learning_rate_rises_once_and_falls_once(steps: int) -> None:
         assert rates[-1] < 0.001
 
 
-def test_only_weights_decay() -> None:
+@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
+def test_only_weights_decay(optimiser: str) -> None:
     net = small()
-    groups = segmenter(net, weight_decay=0.3).configure_optimizers()["optimizer"].param_groups
+    groups = segmenter(net, weight_decay=0.3, optimiser=optimiser).configure_optimizers()["optimizer"].param_groups
     for group in groups:
         assert {group["weight_decay"]} == {0.3 if p.ndim == 4 else 0.0 for p in group["params"]}
     assert sum(len(group["params"]) for group in groups) == len(list(net.parameters()))

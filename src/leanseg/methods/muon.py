@@ -17,8 +17,8 @@ ITERATIONS = 5
 class Muon(torch.optim.AdamW):
     """Moves weight matrices equally in all directions; convolutions count as (out, in x kernel) matrices.
 
-    On small networks it reaches in half the steps what AdamW reaches. Biases, normalisation, depthwise kernels and
-    kernels from or to a single channel are no matrices: they go with AdamW at a share of the learning rate.
+    Biases, normalisation, depthwise kernels and kernels from or to a single channel are no matrices: they go with AdamW
+    at a share of the learning rate.
 
     Args:
         parameters: of the network.
@@ -48,15 +48,13 @@ class Muon(torch.optim.AdamW):
         momentum: float = 0.95,
         weight_decay: float = 1e-4,
     ) -> None:
-        kinds: dict[str, list[nn.Parameter]] = {"matrices": [], "kernels": [], "vectors": []}
+        kinds: dict[str, list[nn.Parameter]] = defaultdict(list)
         for parameter in parameters:
-            kinds["vectors" if parameter.ndim < 2 else "matrices" if is_matrix(parameter) else "kernels"].append(
-                parameter
-            )
+            kinds["vector" if parameter.ndim < 2 else "matrix" if is_matrix(parameter) else "kernel"].append(parameter)
         groups: list[dict[str, Any]] = [
-            {"params": kinds["matrices"], "lr": lr, "weight_decay": weight_decay, "momentum": momentum},
-            {"params": kinds["kernels"], "lr": vector_rate * lr, "weight_decay": weight_decay},
-            {"params": kinds["vectors"], "lr": vector_rate * lr, "weight_decay": 0.0},
+            {"params": kinds["matrix"], "lr": lr, "weight_decay": weight_decay, "momentum": momentum},
+            {"params": kinds["kernel"], "lr": vector_rate * lr, "weight_decay": weight_decay},
+            {"params": kinds["vector"], "lr": vector_rate * lr, "weight_decay": 0.0},
         ]
         super().__init__(groups, foreach=True)
 

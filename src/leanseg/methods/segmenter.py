@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -16,6 +16,8 @@ from leanseg.methods.muon import Muon
 from leanseg.methods.whole_image import hard_masks, mean_dice, true_masks, whole_logits
 from leanseg.types import Classes
 
+Optimiser = Literal["muon", "adamw"]
+
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
 
@@ -24,13 +26,14 @@ COLLAPSED = 1e-4
 
 
 class Segmenter(LightningModule):
-    """Trains a network with Muon on one rise and fall of the learning rate and keeps a moving average of its weights.
+    """Trains a network on one rise and fall of the learning rate and keeps a moving average of its weights.
 
     Args:
         net: the network to train.
         loss: takes logits, target and valid.
         classes: how to read the logits.
         steps: length of the training in steps.
+        optimiser: "muon" or "adamw".
         learning_rate: its peak, reached after a tenth of the steps.
         weight_decay: on weights; biases and normalisation layers have none.
         average: decay of the moving average of the weights.
@@ -46,12 +49,14 @@ class Segmenter(LightningModule):
         loss: nn.Module,
         classes: Classes,
         steps: int,
+        optimiser: Optimiser = "muon",
         learning_rate: float = 5e-2,
         weight_decay: float = 1e-4,
         average: float = 0.99,
     ) -> None:
         super().__init__()
         self.net, self.loss, self.classes, self.steps = net, loss, classes, steps
+        self.optimiser: Optimiser = optimiser
         self.learning_rate, self.weight_decay, self.average = learning_rate, weight_decay, average
         self.averaged = copy.deepcopy(net).requires_grad_(False)
         self._scores: list[float] = []
@@ -68,7 +73,15 @@ class Segmenter(LightningModule):
         self.net.train()
 
     def configure_optimizers(self) -> Any:
-        optimiser = Muon(self.net.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        rate, decay = self.learning_rate, self.weight_decay
+        optimiser: torch.optim.Optimizer
+        if self.optimiser == "muon":
+            optimiser = Muon(self.net.parameters(), lr=rate, weight_decay=decay)
+        else:
+            weights = [p for p in self.net.parameters() if p.ndim > 1]
+            others = [p for p in self.net.parameters() if p.ndim <= 1]
+            groups: list[Any] = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+            optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=decay, foreach=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

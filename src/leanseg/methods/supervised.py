@@ -12,7 +12,7 @@ from leanseg.loading.augment import Augmentation
 from leanseg.loading.crops import Crops
 from leanseg.loading.loaders import crop_loader, sample_loader
 from leanseg.loading.samples import Sample
-from leanseg.methods.segmenter import Segmenter
+from leanseg.methods.segmenter import Optimiser, Segmenter
 from leanseg.methods.stage import Stage
 from leanseg.types import Classes
 
@@ -31,6 +31,7 @@ class Supervised:
         epochs: number of epochs.
         epoch_steps: steps in an epoch.
         augmentation: how crops differ from their image.
+        optimiser: "muon" or "adamw".
         learning_rate: its peak.
         weight_decay: on weights; biases and normalisation layers have none.
         average: decay of the moving average of the weights.
@@ -56,6 +57,7 @@ class Supervised:
         epochs: int,
         epoch_steps: int = 100,
         augmentation: Augmentation,
+        optimiser: Optimiser = "muon",
         learning_rate: float = 5e-2,
         weight_decay: float = 1e-4,
         average: float = 0.99,
@@ -73,6 +75,7 @@ class Supervised:
             loss=loss,
             classes=classes,
             steps=epochs * epoch_steps,
+            optimiser=optimiser,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             average=average,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -14,12 +14,16 @@ from leanseg.errors import UsageError
 from leanseg.images.preprocess import COLOURS, Preprocessing
 from leanseg.report.contents import Decision
 
+if TYPE_CHECKING:
+    from leanseg.methods.segmenter import Optimiser
+
 LOOKED_AT = 8
 THICK = 0.04
 """Objects whose inscribed circle has a radius above this share of the image's short side survive shrinking."""
 LONGEST = 320
 THIN_CROP = 128
 SMALL_SHARE = 0.005
+LEARNING_RATES = {"muon": 5e-2, "adamw": 2e-2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,7 @@ class Wishes:
     batch: int | None = None
     epochs: int | None = None
     epoch_steps: int | None = None
+    optimiser: Optimiser | None = None
     learning_rate: float | None = None
     one_image: bool | None = None
     foreground: float | None = None
@@ -98,6 +103,7 @@ class Plan:
         one_image: whether all crops of a step come from one image.
         epochs: number of epochs.
         epoch_steps: steps in an epoch.
+        optimiser: of the weights.
         learning_rate: its peak.
         foreground: share of crops centred on the foreground.
         precision: of Lightning, "32-true" or "bf16-mixed".
@@ -112,12 +118,25 @@ class Plan:
     one_image: bool
     epochs: int
     epoch_steps: int
+    optimiser: Optimiser
     learning_rate: float
     foreground: float
     precision: str
     decisions: tuple[Decision, ...]
     net: str = ""
     keywords: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _Decisions:
+    """Takes the wish of the user, or else a choice, and keeps what was decided and why."""
+
+    def __init__(self) -> None:
+        self.taken: list[Decision] = []
+
+    def decide(self, name: str, wish: Any, choice: Any, why: str) -> Any:
+        value = choice if wish is None else wish
+        self.taken.append(Decision(name=name, value=value, why=why if wish is None else "asked for"))
+        return value
 
 
 def make_plan(dataset: Dataset, seen: Survey, wishes: Wishes, *, divisor: int, bf16: bool) -> Plan:
@@ -130,67 +149,56 @@ def make_plan(dataset: Dataset, seen: Survey, wishes: Wishes, *, divisor: int, b
         divisor: of the network; crops are multiples of it.
         bf16: whether device and network gain from 16-bit arithmetic.
     """
-    notes: list[Decision] = []
-
-    def decide(name: str, wish: Any, choice: Any, why: str) -> Any:
-        value = choice if wish is None else wish
-        notes.append(Decision(name=name, value=value, why=why if wish is None else "asked for"))
-        return value
-
-    fundus = "fundus" in dataset.modality.lower()
-    view = decide(
-        "field of view",
-        wishes.field_of_view,
-        "fundus" if fundus else "none",
-        "the data set says fundus: the dark frame must not count" if fundus else "no frame to leave out",
-    )
-    flat = len(seen.sides) == 2
-    thick = flat and seen.thickness > THICK
-    longest = decide(
-        "longest side",
-        wishes.longest,
-        LONGEST if thick and wishes.diameter is None and max(seen.sides) > LONGEST else None,
-        f"objects are large ({seen.thickness:.0%} of the short side): smaller images train faster"
-        if thick
-        else "thin or small structures vanish in smaller images",
-    )
-    preprocessing = Preprocessing(
-        channels=_channels(dataset, seen),
-        field_of_view=view,
-        diameter=decide("diameter", wishes.diameter, None, "keep the resolution of the files"),
-        longest=longest,
-    )
-    crop, batch = _crop_size(seen, longest, divisor)
-    crop = decide("crop", wishes.crop, crop, "whole images" if longest else "small crops of many images in each step")
-    batch = decide("batch", wishes.batch, batch, "about 65,000 pixels a step")
-    small = seen.share < SMALL_SHARE
+    log = _Decisions()
+    preprocessing = _preprocessing(dataset, seen, wishes, log)
+    crops = _crops(seen, wishes, log, longest=preprocessing.longest, divisor=divisor)
+    optimiser: Optimiser = log.decide("optimiser", wishes.optimiser, "muon", "learns small networks in fewer steps")
+    rate = LEARNING_RATES[optimiser]
+    bits = "device and network gain from bf16" if bf16 else "bf16 brings nothing to this network here"
     return Plan(
         preprocessing=preprocessing,
-        crop=-(-crop // divisor) * divisor,
-        batch=batch,
-        one_image=decide(
-            "steps of one image",
-            wishes.one_image,
-            flat and longest is None,
-            "batch normalisation learns to cope with single images" if flat and longest is None else "few crops each",
-        ),
-        epochs=decide("epochs", wishes.epochs, 20, "a default that suits tens of images"),
-        epoch_steps=decide("steps in an epoch", wishes.epoch_steps, 200, "validation takes a small share of the time"),
-        learning_rate=decide("learning rate", wishes.learning_rate, 5e-2, "peak of one rise and fall"),
-        foreground=decide(
-            "foreground crops",
-            wishes.foreground,
-            0.5 if small else 0.0,
-            f"{seen.share:.2%} of the pixels are foreground",
-        ),
-        precision=decide(
-            "precision",
-            wishes.precision,
-            "bf16-mixed" if bf16 else "32-true",
-            "device and network gain from bf16" if bf16 else "bf16 brings nothing to this network here",
-        ),
-        decisions=tuple(notes),
+        **crops,
+        epochs=log.decide("epochs", wishes.epochs, 20, "a default that suits tens of images"),
+        epoch_steps=log.decide("steps in an epoch", wishes.epoch_steps, 200, "validation takes a small share of time"),
+        optimiser=optimiser,
+        learning_rate=log.decide("learning rate", wishes.learning_rate, rate, f"peak that suits {optimiser}"),
+        precision=log.decide("precision", wishes.precision, "bf16-mixed" if bf16 else "32-true", bits),
+        decisions=tuple(log.taken),
     )
+
+
+def _preprocessing(dataset: Dataset, seen: Survey, wishes: Wishes, log: _Decisions) -> Preprocessing:
+    fundus = "fundus" in dataset.modality.lower()
+    frame = "the data set says fundus: the dark frame must not count" if fundus else "no frame to leave out"
+    view = log.decide("field of view", wishes.field_of_view, "fundus" if fundus else "none", frame)
+    thick = len(seen.sides) == 2 and seen.thickness > THICK
+    shrink = thick and wishes.diameter is None and max(seen.sides) > LONGEST
+    size = "thin or small structures vanish in smaller images"
+    if thick:
+        size = f"objects are large ({seen.thickness:.0%} of the short side): smaller images train faster"
+    return Preprocessing(
+        channels=_channels(dataset, seen),
+        field_of_view=view,
+        longest=log.decide("longest side", wishes.longest, LONGEST if shrink else None, size),
+        diameter=log.decide("diameter", wishes.diameter, None, "keep the resolution of the files"),
+    )
+
+
+def _crops(seen: Survey, wishes: Wishes, log: _Decisions, *, longest: int | None, divisor: int) -> dict[str, Any]:
+    """Size and number of the crops, and from where they are taken."""
+    crop, batch = _crop_size(seen, longest, divisor)
+    crop = log.decide("crop", wishes.crop, crop, "whole images" if longest else "small crops of large images")
+    alone = len(seen.sides) == 2 and longest is None
+    why = "batch normalisation learns to cope with single images" if alone else "each gives few crops"
+    small = 0.5 if seen.share < SMALL_SHARE else 0.0
+    return {
+        "crop": -(-crop // divisor) * divisor,
+        "batch": log.decide("batch", wishes.batch, batch, "about 65,000 pixels a step"),
+        "one_image": log.decide("one image a step", wishes.one_image, alone, why),
+        "foreground": log.decide(
+            "foreground crops", wishes.foreground, small, f"{seen.share:.2%} of the pixels are foreground"
+        ),
+    }
 
 
 def _channels(dataset: Dataset, seen: Survey) -> tuple[str, ...]:

@@ -130,6 +130,7 @@ class Recipe:
             epochs=plan.epochs,
             epoch_steps=plan.epoch_steps,
             augmentation=augmentation,
+            optimiser=plan.optimiser,
             learning_rate=plan.learning_rate,
             foreground=plan.foreground,
             one_image=plan.one_image,

@@ -55,6 +55,7 @@ class Train:
         crop: side of the training crops in pixels.
         batch: crops in a step.
         one_image: cut all crops of a step from one image.
+        optimiser: muon or adamw.
         learning_rate: peak of the learning rate.
         foreground: share of crops centred on the foreground.
         balance_sites: every site of the data set gives as many crops as the others.
@@ -92,6 +93,7 @@ class Train:
     crop: int | None = None
     batch: int | None = None
     one_image: bool | None = None
+    optimiser: Literal["muon", "adamw"] | None = None
     learning_rate: float | None = None
     foreground: float | None = None
     balance_sites: bool = False
