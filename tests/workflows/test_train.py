@@ -119,6 +119,25 @@ def test_folds_average_their_networks(data: Path, tmp_path: Path) -> None:
     assert [part.weights for part in bundle.parts] == ["model-0.safetensors", "model-1.safetensors"]
 
 
+def test_without_test_images_each_is_judged_by_the_network_that_did_not_see_it(data: Path, tmp_path: Path) -> None:
+    alone = discs(tmp_path / "alone", count=6)
+    rows = [f"{number},{'train' if number else 'val'},{number},\n" for number in range(6)]
+    (alone / "splits.csv").write_text("stem,split,patient,site\n" + "".join(rows))
+    out = tmp_path / "run"
+    assert main(["train", str(alone), "--out", str(out), "--folds", "3", "--refit", *FAST]) == 0
+    with (out / "scores.csv").open() as file:
+        scored = [row["image"] for row in csv.DictReader(file)]
+    assert sorted(scored) == [str(n) for n in range(6)]
+    bundle = read_bundle(out / "model")
+    assert len(bundle.parts) == 1
+    refit, first = load_file(out / "fold-3" / "weights.safetensors"), load_file(out / "fold-0" / "weights.safetensors")
+    shipped = load_file(out / "model" / "model.safetensors")
+    assert all(np.array_equal(shipped[k], refit[k]) for k in refit)
+    assert any(not np.array_equal(shipped[k], first[k]) for k in refit)
+    assert "trained once more" in bundle.card
+    assert "did not learn from it" in (out / "report.html").read_text()
+
+
 def test_minutes_decide_the_length(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     options = ["--minutes", "0.05", "--epoch-steps", "2", "--crop", "32", "--batch", "2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 
     from leanseg.workflows.train import Train
 
+CALIBRATION = "Threshold and temperature come from validation images."
+REFITTED = " Then the network was trained once more, on training and validation images together."
+
 CARD = """# {name}
 
 Segments {classes} in {modality}images. Trained by leanseg {version} on {data} ({train} training, {val} validation
-images) with `{net}`, {parameters:,} trainable parameters{parts}.
+images) with `{net}`, {parameters:,} trainable parameters{parts}. {calibration}
 
 Scores stand in the report beside the model. Licence of the training data: {licence}.
 
@@ -71,6 +75,26 @@ def bundled(
     return write_bundle(calibrated(bundle, reduce(add, judged)), folder, files=files)
 
 
+def refitted(bundle: Bundle, net: nn.Module) -> Bundle:
+    """Put one network, trained again on all images, in place of those that chose its threshold and temperature.
+
+    Args:
+        bundle: calibrated, written; its folder is written anew.
+        net: the network that takes over.
+    """
+    from safetensors.torch import save
+
+    assert bundle.folder is not None
+    first = bundle.parts[0]
+    # Temperatures divide logits, so that they average as logarithms.
+    temperature = math.exp(sum(math.log(part.temperature) for part in bundle.parts) / len(bundle.parts))
+    part = replace(first, weights="model.safetensors", onnx="model.onnx", temperature=temperature)
+    channels = len(bundle.preprocessing.channels)
+    files = {"model.safetensors": save(net.state_dict()), "model.onnx": export_onnx(net, channels=channels)}
+    card = bundle.card.replace(CALIBRATION, CALIBRATION + REFITTED)
+    return write_bundle(replace(bundle, parts=(part,), card=card), bundle.folder, files=files)
+
+
 def _recipe(options: Train) -> dict[str, Any]:
     """The options without paths, which say nothing elsewhere and may hold names of people."""
     private = ("data", "out", "init", "verb", "version", "resume")
@@ -100,6 +124,7 @@ def _card(options: Train, dataset: Dataset, plan: Plan, nets: Sequence[nn.Module
         train=len(dataset.subset("train")),
         val=len(dataset.subset("val")),
         net=plan.net,
+        calibration=CALIBRATION,
         parameters=sum(p.numel() for p in nets[0].parameters()),
         parts=f" each, {len(nets)} networks averaged" if len(nets) > 1 else "",
         licence=dataset.licence or "not stated",

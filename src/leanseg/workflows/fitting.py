@@ -75,7 +75,7 @@ def fit(
     Args:
         method: what to fit.
         train: samples to learn from.
-        val: samples by which the best weights are chosen.
+        val: samples by which the best weights are chosen; without any, the last ones are.
         folder: for checkpoints, logs and the final weights.
         machine: how to use the machine.
         resume: go on from the last checkpoint in the folder, where there is one.
@@ -105,12 +105,13 @@ def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool) -> No
 
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    judged = len(stage.val) > 0
     checkpoint = ModelCheckpoint(
-        dirpath=folder, filename=Path(BEST).stem, monitor="val_dice", mode="max", save_last=True,
+        dirpath=folder, filename=Path(BEST).stem, monitor="val_dice" if judged else None, mode="max", save_last=True,
         save_on_train_epoch_end=True, enable_version_counter=False,
     )  # fmt: skip
     callbacks: list[Any] = [checkpoint, RichProgressBar(leave=False)]
-    if machine.patience:
+    if machine.patience and judged:
         callbacks.append(EarlyStopping("val_dice", mode="max", patience=machine.patience))
     trainer = Trainer(
         accelerator={"cuda": "gpu"}.get(machine.device, machine.device),
@@ -138,7 +139,7 @@ def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool) -> No
         warnings.filterwarnings("ignore", module="lightning.*")
         warnings.filterwarnings("ignore", message=".*share_memory.*|.*lr_scheduler.*")
         trainer.fit(
-            stage.module, stage.train, stage.val, ckpt_path=last,
+            stage.module, stage.train, stage.val if judged else None, ckpt_path=last,
             weights_only=True,
         )  # fmt: skip
 

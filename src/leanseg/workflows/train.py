@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,22 +12,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from leanseg.bundle import Bundle
 from leanseg.data.dataset import Case, Dataset
 from leanseg.data.folder import open_dataset
 from leanseg.data.splits import complete_splits, folds, write_splits
 from leanseg.errors import UsageError, require
-from leanseg.inference.predictor import Predictor
 from leanseg.workflows.config import fields_for, read_config, write_config
-from leanseg.workflows.contestants import Model
-from leanseg.workflows.evaluation import Evaluation, evaluate_cases
+from leanseg.workflows.evaluation import Evaluation
 from leanseg.workflows.plan import Plan
-from leanseg.workflows.score_files import write_scores
 from leanseg.workflows.score_tables import terminal_table
+from leanseg.workflows.train_scores import score_test, score_unseen
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from leanseg.loading.samples import Sample
     from leanseg.workflows.recipe import Recipe
 
 Fold = tuple[tuple[Case, ...], tuple[Case, ...]]
@@ -52,6 +50,8 @@ class Train:
         minutes: fit the training into about this time instead.
         patience: stop after this many epochs without a better validation Dice; 0 for never.
         folds: cross-validation folds; the model averages their networks.
+        refit: at the end train one network again on training and validation images together, with the threshold and
+            temperature found before; it becomes the model.
         crop: side of the training crops in pixels.
         batch: crops in a step.
         one_image: cut all crops of a step from one image.
@@ -90,6 +90,7 @@ class Train:
     minutes: float | None = None
     patience: int = 0
     folds: int = 1
+    refit: bool = False
     crop: int | None = None
     batch: int | None = None
     one_image: bool | None = None
@@ -137,7 +138,7 @@ class Train:
         return Train(**{**fields, "data": self.data, "out": self.out, "resume": True})
 
     def _train(self) -> Evaluation:
-        from leanseg.workflows.bundling import bundled
+        from leanseg.workflows.bundling import bundled, refitted
         from leanseg.workflows.fitting import Clock
         from leanseg.workflows.recipe import Recipe
         from leanseg.workflows.train_report import write_train_report
@@ -151,9 +152,20 @@ class Train:
         if not self.resume:
             write_config(self, self.out)
         write_splits(dataset.cases, self.out / "splits.csv")
-        plan, nets = self._fit(recipe, parts)
-        bundle = bundled(self, dataset, plan, nets, [val for _, val in parts])
-        result = self._score(bundle, dataset)
+        samples = recipe.samples([*parts[0][0], *parts[0][1]])
+        plan = recipe.plan(samples, self.out / "plan.json")
+        _print_plan(dataset, plan)
+        nets = [self._fit(recipe, plan, samples, number, part) for number, part in enumerate(parts)]
+        unseen = [val for _, val in parts]
+        bundle = bundled(self, dataset, plan, nets, unseen)
+        tested = bool(dataset.subset("test"))
+        if not tested:
+            result = score_unseen(self, bundle, dataset, unseen)
+        if self.refit:
+            everything = tuple(sample.case for sample in samples.values())
+            bundle = refitted(bundle, self._fit(recipe, plan, samples, len(parts), (everything, ())))
+        if tested:
+            result = score_test(self, bundle, dataset)
         write_train_report(self, dataset, plan, bundle, result, clock)
         console = Console()
         console.print(terminal_table(result.summaries))
@@ -169,13 +181,10 @@ class Train:
             raise UsageError(f"{msg}. Give splits.csv other splits, or more labelled images.")
         return [(train, val)]
 
-    def _fit(self, recipe: Recipe, parts: Sequence[Fold]) -> tuple[Plan, list[nn.Module]]:
-        """Plan, say so, and fit one network for each fold."""
+    def _fit(self, recipe: Recipe, plan: Plan, samples: Mapping[str, Sample], number: int, part: Fold) -> nn.Module:
+        """Fit the network of one fold."""
         from leanseg.workflows.fitting import Machine, fit
 
-        samples = recipe.samples([*parts[0][0], *parts[0][1]])
-        plan = recipe.plan(samples, self.out / "plan.json")
-        _print_plan(recipe.dataset, plan)
         machine = Machine(
             device=self.device,
             processes=self.processes,
@@ -185,22 +194,9 @@ class Train:
             logger=self.logger,
             patience=self.patience,
         )
-        nets = []
-        for number, (train, val) in enumerate(parts):
-            method = recipe.method(plan, number)
-            seen, unseen = ([samples[case.stem] for case in cases] for cases in (train, val))
-            folder = self.out / f"fold-{number}"
-            nets.append(fit(method, seen, unseen, folder=folder, machine=machine, resume=self.resume))
-        return plan, nets
-
-    def _score(self, bundle: Bundle, dataset: Dataset) -> Evaluation:
-        """Scores on the test split, opened here for the first time; on validation where there is none."""
-        split = "test" if dataset.subset("test") else "val"
-        predictor = Predictor(bundle=bundle, flips=self.flips, threads=self.threads)
-        model = Model(name=bundle.name, predictor=predictor, classes=bundle.classes, wanted=dataset.classes)
-        result = evaluate_cases(dataset, dataset.subset(split), [model])
-        write_scores(result, self.out, facts={"Data": dataset.name or dataset.root.name, "Split": split})
-        return result
+        method = recipe.method(plan, number)
+        train, val = ([samples[case.stem] for case in cases] for cases in part)
+        return fit(method, train, val, folder=self.out / f"fold-{number}", machine=machine, resume=self.resume)
 
 
 def _print_plan(dataset: Dataset, plan: Plan) -> None:

@@ -28,20 +28,20 @@ def write_train_report(
     options: Train, dataset: Dataset, plan: Plan, bundle: Bundle, result: Evaluation, clock: Clock
 ) -> Path:
     """Write ``OUT/report.html``, and time, memory and size as ``OUT/facts.json``."""
-    logs = [options.out / f"fold-{number}" / "metrics.csv" for number in range(len(bundle.parts))]
+    logs = [options.out / f"fold-{number}" / "metrics.csv" for number in range(options.folds)]
     loss, dice = _curves(logs, "loss"), _curves(logs, "val_dice")
-    split = "test" if dataset.subset("test") else "val"
+    tested = bool(dataset.subset("test"))
     first = dice[0] if dice and dice[0].y else None
     thresholds = ", ".join(f"{t:.3f}" for t in bundle.threshold)
     report = TrainReport(
         title=f"Training on {dataset.name or dataset.root.resolve().name}",
         facts={
             "Data": ", ".join(f"{len(dataset.subset(s))} {s}" for s in ("train", "val", "test")),
-            "Scored": f"{split} split, {len(result.rows)} rows",
+            "Scored": f"{'test' if tested else 'validation'} images, {len(result.rows)} rows",
             "Threshold": thresholds if bundle.classes.sigmoid else "most probable class",
             "Temperature": ", ".join(f"{part.temperature:.3f}" for part in bundle.parts),
         },
-        notes=(*dataset.notes, *remarks(result), *_no_test(split)),
+        notes=(*dataset.notes, *remarks(result), *_no_test(options, tested)),
         configuration=configuration(options),
         plan=plan.decisions,
         loss=loss,
@@ -58,9 +58,12 @@ def write_train_report(
     return write_report(report, options.out / "report.html")
 
 
-def _no_test(split: str) -> Sequence[str]:
-    note = "There is no test split: these scores are of the validation images that chose weights and threshold."
-    return () if split == "test" else (note,)
+def _no_test(options: Train, tested: bool) -> Sequence[str]:
+    if tested:
+        return ()
+    note = "There is no test split: these are validation images, which chose weights and threshold. Each was judged by "
+    note += "a network that did not learn from it."
+    return (note, "The model was trained once more after this, on all images.") if options.refit else (note,)
 
 
 def _curves(logs: Sequence[Path], column: str) -> list[Curve]:

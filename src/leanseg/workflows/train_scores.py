@@ -1,0 +1,58 @@
+"""Scores at the end of a training, of images that the network which is scored did not learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from leanseg.bundle import Bundle
+from leanseg.data.dataset import Case, Dataset
+from leanseg.images.image import Image
+from leanseg.inference.predictor import Predictor
+from leanseg.workflows.contestants import Answer, Contestant, Model
+from leanseg.workflows.evaluation import Evaluation, evaluate_cases
+from leanseg.workflows.score_files import write_scores
+
+if TYPE_CHECKING:
+    from leanseg.workflows.train import Train
+
+
+class OutOfFold:
+    """Cross-validated networks, each of which answers only for the cases it was not trained on.
+
+    Args:
+        name: what tables call them.
+        judges: the one network for each case, by stem.
+    """
+
+    def __init__(self, *, name: str, judges: Mapping[str, Contestant]) -> None:
+        self.name, self.judges = name, judges
+
+    def answer(self, case: Case, image: Image) -> Answer:
+        """Segment one image."""
+        return self.judges[case.stem].answer(case, image)
+
+
+def score_test(options: Train, bundle: Bundle, dataset: Dataset) -> Evaluation:
+    """Score the model on the test split, which is opened here for the first time."""
+    return _score(options, dataset, _model(options, bundle, dataset), dataset.subset("test"), "test")
+
+
+def score_unseen(options: Train, bundle: Bundle, dataset: Dataset, unseen: Sequence[Sequence[Case]]) -> Evaluation:
+    """Score each network of a bundle on the validation cases of its fold, for want of a test split."""
+    alone = [_model(options, replace(bundle, parts=(part,)), dataset) for part in bundle.parts]
+    judges = {case.stem: model for model, cases in zip(alone, unseen, strict=True) for case in cases}
+    cases = [case for fold in unseen for case in fold]
+    return _score(options, dataset, OutOfFold(name=bundle.name, judges=judges), cases, "validation")
+
+
+def _model(options: Train, bundle: Bundle, dataset: Dataset) -> Model:
+    predictor = Predictor(bundle=bundle, flips=options.flips, threads=options.threads)
+    return Model(name=bundle.name, predictor=predictor, classes=bundle.classes, wanted=dataset.classes)
+
+
+def _score(options: Train, dataset: Dataset, contestant: Contestant, cases: Sequence[Case], split: str) -> Evaluation:
+    result = evaluate_cases(dataset, cases, [contestant])
+    write_scores(result, options.out, facts={"Data": dataset.name or dataset.root.name, "Split": split})
+    return result
