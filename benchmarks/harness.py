@@ -18,7 +18,7 @@ from leanseg.data.folder import open_dataset
 from leanseg.images.atomic import replacing
 from leanseg.inference.predictor import Predictor
 from leanseg.workflows.contestants import Model
-from leanseg.workflows.evaluation import evaluate_cases
+from leanseg.workflows.evaluation import Evaluation, evaluate_cases
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -123,11 +123,20 @@ def score(bundle: Bundle, trial: Trial) -> dict[str, Any]:
     predictor = Predictor(bundle=bundle, flips=trial.flips)
     model = Model(name=bundle.name, predictor=predictor, classes=bundle.classes, wanted=dataset.classes)
     result = evaluate_cases(dataset, cases, [model], cl_dice=True)
+    return {**summed(result), "threshold": list(bundle.threshold)}
+
+
+def summed(result: Evaluation) -> dict[str, Any]:
+    """Every image's scores, and the pooled Dice.
+
+    Raises:
+        RuntimeError: some image could not be scored.
+    """
     if result.failed:
-        raise RuntimeError(f"{trial.name}: {result.failed}")
+        raise RuntimeError(f"not scored: {result.failed}")
     rows = [{"image": row.image, "class": row.name, "patient": row.patient, **row.scores} for row in result.rows]
     pooled = sum((row.counts for row in result.rows[1:]), result.rows[0].counts)
-    return {"images": rows, "pooled_dice": pooled.dice, "threshold": list(bundle.threshold)}
+    return {"images": rows, "pooled_dice": pooled.dice}
 
 
 def run_facts(run: Path) -> dict[str, Any]:

@@ -19,6 +19,8 @@ SHORTENED = "shortened to 1,200 steps"
 ARMS = [
     Arm(name="Mini-Net A", options=RECIPE),
     Arm(name="U-Net, matched", options={**RECIPE, **MATCHED}),
+    Arm(name="Mini-Net A, refit", options={**RECIPE, "refit": True}, note="trained again on all 20 training images"),
+    Arm(name="U-Net, matched, refit", options={**RECIPE, **MATCHED, "refit": True}, note="the same"),
     Arm(name="Mini-Net B", options={**RECIPE, "net_keywords": {"variant": "b"}}),
     Arm(name="Mini-Net A, paper head", options={**RECIPE, "net_keywords": {"head": "paper"}}),
     Arm(name="Mini-Net A, long", options=LONG, note="12,000 steps"),
@@ -28,6 +30,7 @@ ARMS = [
         for alpha in (0.0, 0.25, 0.75, 1.0)
     ),
     Arm(name="without squeeze", options={**SHORT, "net_keywords": {"squeeze": False}}, note=SHORTENED),
+    Arm(name="AdamW", options={**SHORT, "optimiser": "adamw"}, note=SHORTENED),
     Arm(name="several images in a step", options={**SHORT, "one_image": "False"}, note=SHORTENED),
     Arm(name="U-Net, matched, long", options={**LONG, **MATCHED}, note="12,000 steps"),
     Arm(name="U-Net, 1.9 M", options={**RECIPE, **LARGE}, seeds=(0,)),
