@@ -19,7 +19,7 @@ SHORTENED = "shortened to 1,200 steps"
 ARMS = [
     Arm(name="Mini-Net A", options=RECIPE),
     Arm(name="U-Net, matched", options={**RECIPE, **MATCHED}),
-    Arm(name="Mini-Net A, refit", options={**RECIPE, "refit": True}, note="trained again on all 20 training images"),
+    Arm(name="Mini-Net A, refit", options={**RECIPE, "refit": True}, note="trained again with the validation images"),
     Arm(name="U-Net, matched, refit", options={**RECIPE, **MATCHED, "refit": True}, note="the same"),
     Arm(name="Mini-Net B", options={**RECIPE, "net_keywords": {"variant": "b"}}),
     Arm(name="Mini-Net A, paper head", options={**RECIPE, "net_keywords": {"head": "paper"}}),

@@ -20,7 +20,7 @@ from leanseg.metrics.intervals import bootstrap_mean, compare
 
 RESULTS = Path(__file__).parent / "results"
 PAGES = Path(__file__).parents[1] / "docs" / "_generated"
-TRAININGS = ("mini_net_drive", "mini_net_chase", "vessels")
+TRAININGS = ("mini_net_drive", "mini_net_chase", "mini_net_transfer", "vessel_baselines", "vessels")
 EXTRA = (("auroc", "AUROC"), ("average_precision", "average precision"), ("cl_dice", "clDice"), ("ece", "ECE"))
 
 Run = Mapping[str, Any]
@@ -72,15 +72,16 @@ def _cells(arm: str, runs: Sequence[Run], trial: str, first: Mapping[str, float]
     dice = _per_image(runs, trial, "dice")
     patients = {row["image"]: row["patient"] for run in runs for row in run["trials"][trial]["images"]}
     means = [np.mean(list(_per_image([run], trial, "dice").values())) for run in runs]
+    trained = runs[0]["parameters"] > 0
     pooled = [run["trials"][trial]["pooled_dice"] for run in runs]
     return [
         arm,
-        f"{runs[0]['parameters']:,}",
-        f"{np.mean([run['seconds'] for run in runs]) / 60:.1f}",
+        f"{runs[0]['parameters']:,}" if trained else "",
+        f"{np.mean([run['seconds'] for run in runs]) / 60:.1f}" if trained else "",
         str(len(runs)),
         _interval(bootstrap_mean(list(dice.values()), groups=[patients[image] for image in dice])),
         f"{min(means):.4f} to {max(means):.4f}" if len(runs) > 1 else "",
-        _difference(dice, first, patients),
+        _difference(dice, first, patients) if trained else "",
         f"{np.mean(pooled):.4f}",
         *(_mean(_per_image(runs, trial, score)) for score, _ in EXTRA),
         runs[0].get("note", ""),
