@@ -22,6 +22,7 @@ ARMS = [
     Arm(name="Mini-Net A, refit", options={**RECIPE, "refit": True}, note="trained again with the validation images"),
     Arm(name="U-Net, matched, refit", options={**RECIPE, **MATCHED, "refit": True}, note="the same"),
     Arm(name="Mini-Net B", options={**RECIPE, "net_keywords": {"variant": "b"}}),
+    Arm(name="Mini-Net cascade", options={**RECIPE, "net": "mini-net-cascade"}),
     Arm(name="Mini-Net A, paper head", options={**RECIPE, "net_keywords": {"head": "paper"}}),
     Arm(name="Mini-Net A, long", options=LONG, note="12,000 steps"),
     Arm(name="Mini-Net A, short", options=SHORT, note=SHORTENED),

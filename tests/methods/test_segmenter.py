@@ -16,6 +16,7 @@ from leanseg.loading.crops import Crops
 from leanseg.loading.loaders import crop_loader, sample_loader
 from leanseg.losses.dice_jaccard_bce import DiceJaccardBCE
 from leanseg.methods.segmenter import Segmenter
+from leanseg.nets.cascade import MiniNetCascade
 from leanseg.nets.mini_net import MiniNet
 from leanseg.nets.unet import UNet
 from leanseg.types import Classes
@@ -66,6 +67,16 @@ def test_only_weights_decay(optimiser: str) -> None:
     for group in groups:
         assert {group["weight_decay"]} == {0.3 if p.ndim == 4 else 0.0 for p in group["params"]}
     assert sum(len(group["params"]) for group in groups) == len(list(net.parameters()))
+
+
+def test_every_answer_of_a_network_counts_in_its_loss() -> None:
+    torch.manual_seed(0)
+    net = MiniNetCascade(in_channels=1, widths=(2, 3)).eval()
+    module, batch = segmenter(net), Crops(discs(1, 24, 24), size=16, batch=2, augmentation=Augmentation())[0]
+    found = module.training_loss(batch)
+    losses = [module.loss(logits, batch["target"], batch["valid"]) for logits in net.training_logits(batch["image"])]
+    assert not torch.isclose(losses[0], losses[1])
+    assert torch.isclose(found, (losses[0] + losses[1]) / 2)
 
 
 def test_the_average_follows_quickly_at_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,8 +92,15 @@ class Segmenter(LightningModule):
             return (step + 1) / rise
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, self.steps - rise))))
 
+    def training_loss(self, batch: Batch) -> Tensor:
+        """The mean loss over all answers that the network gives while it learns; most give one."""
+        several = getattr(self.net, "training_logits", None)
+        answers = several(batch["image"]) if several else (self.net(batch["image"]),)
+        losses = [self.loss(logits, batch["target"], batch["valid"]) for logits in answers]
+        return torch.stack(losses).mean()
+
     def training_step(self, batch: Batch, step: int) -> Tensor:  # noqa: ARG002
-        loss: Tensor = self.loss(self.net(batch["image"]), batch["target"], batch["valid"])
+        loss = self.training_loss(batch)
         if not bool(torch.isfinite(loss)):
             msg = f"the loss is no number at step {self.global_step}: lower --learning-rate, or look for broken pixels"
             raise LeansegError(f"{msg} with: leanseg data check")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 NETS = {
     "mini-net": "leanseg.nets.mini_net:MiniNet",
+    "mini-net-cascade": "leanseg.nets.cascade:MiniNetCascade",
     "unet": "leanseg.nets.unet:UNet",
 }
 """Registry: the name used on the command line and in bundles -> ``module:Class``."""

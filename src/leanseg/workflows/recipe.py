@@ -147,8 +147,8 @@ class Recipe:
         for batch in islice(stage.train, TRIAL_STEPS):
             started = time.perf_counter()
             optimiser.zero_grad()
-            loss = method.module.loss(method.network(batch["image"]), batch["target"], batch["valid"])
-            loss.backward()
+            loss = method.module.training_loss(batch)
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             durations.append(time.perf_counter() - started)
         return sorted(durations)[len(durations) // 2]
