@@ -79,6 +79,19 @@ def test_every_answer_of_a_network_counts_in_its_loss() -> None:
     assert torch.isclose(found, (losses[0] + losses[1]) / 2)
 
 
+@pytest.mark.parametrize(
+    ("net", "order"), [(UNet(in_channels=1), torch.channels_last), (small(), torch.contiguous_format)]
+)
+def test_plain_networks_run_with_channels_last_and_are_saved_without(
+    net: nn.Module, order: torch.memory_format
+) -> None:
+    module = segmenter(net)
+    module.on_fit_start()
+    kernels = [p for p in module.net.parameters() if p.ndim == 4 and min(p.shape) > 1]
+    assert all(p.is_contiguous(memory_format=order) for p in kernels)
+    assert all(p.is_contiguous() for p in module.averaged.parameters())
+
+
 def test_the_average_follows_quickly_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
     module = segmenter(nn.BatchNorm2d(1), average=0.9)
     wanted = 1.0

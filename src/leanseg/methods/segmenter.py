@@ -59,6 +59,9 @@ class Segmenter(LightningModule):
         self.optimiser: Optimiser = optimiser
         self.learning_rate, self.weight_decay, self.average = learning_rate, weight_decay, average
         self.averaged = copy.deepcopy(net).requires_grad_(False)
+        # Plain convolutions are quickest with channels last; a network that folds while training has its own order.
+        last = {2: torch.channels_last, 3: torch.channels_last_3d}[getattr(net, "dims", 2)]
+        self._format = torch.contiguous_format if hasattr(net, "folded") else last
         self._scores: list[float] = []
         self._spread = 0.0
 
@@ -69,8 +72,9 @@ class Segmenter(LightningModule):
             crops.rank, crops.world = self.trainer.global_rank, self.trainer.world_size
 
     def on_fit_start(self) -> None:
-        """Also train a network that was loaded for use: Lightning leaves its mode as it is."""
+        """Also train a network that was loaded for use, whose mode Lightning would leave as it is."""
         self.net.train()
+        self.net.to(memory_format=self._format)  # type: ignore[call-overload]
 
     def configure_optimizers(self) -> Any:
         rate, decay = self.learning_rate, self.weight_decay
@@ -94,8 +98,9 @@ class Segmenter(LightningModule):
 
     def training_loss(self, batch: Batch) -> Tensor:
         """The mean loss over all answers that the network gives while it learns; most give one."""
+        image = batch["image"].contiguous(memory_format=self._format)
         several = getattr(self.net, "training_logits", None)
-        answers = several(batch["image"]) if several else (self.net(batch["image"]),)
+        answers = several(image) if several else (self.net(image),)
         losses = [self.loss(logits, batch["target"], batch["valid"]) for logits in answers]
         return torch.stack(losses).mean()
 
