@@ -12,15 +12,15 @@ from leanseg.data.public import public_set
 RECIPE: dict[str, Any] = {"field_of_view": "fundus", "epochs": 20, "threads": 1, "precision": "32-true"}
 SHORT: dict[str, Any] = {**RECIPE, "epochs": 6}
 LONG: dict[str, Any] = {**RECIPE, "epochs": 60}
+QUICK: dict[str, Any] = {"field_of_view": "fundus", "minutes": 5, "precision": "32-true"}
 UNET = {"net": "unet"}
 MATCHED = {**UNET, "net_keywords": {"widths": [9, 18, 36]}}
 LARGE = {**UNET, "net_keywords": {"widths": [64, 128, 256]}, "precision": "bf16-mixed"}
 SHORTENED = "shortened to 1,200 steps"
 ARMS = [
     Arm(name="Mini-Net A", options=RECIPE),
+    Arm(name="Mini-Net A, five minutes", options=QUICK, seeds=(0,), note="--minutes 5 on both cores"),
     Arm(name="U-Net, matched", options={**RECIPE, **MATCHED}),
-    Arm(name="Mini-Net A, refit", options={**RECIPE, "refit": True}, note="trained again with the validation images"),
-    Arm(name="U-Net, matched, refit", options={**RECIPE, **MATCHED, "refit": True}, note="the same"),
     Arm(name="Mini-Net B", options={**RECIPE, "net_keywords": {"variant": "b"}}),
     Arm(name="Mini-Net cascade", options={**RECIPE, "net": "mini-net-cascade"}),
     Arm(name="Mini-Net A, paper head", options={**RECIPE, "net_keywords": {"head": "paper"}}),
@@ -34,6 +34,13 @@ ARMS = [
     Arm(name="AdamW", options={**SHORT, "optimiser": "adamw"}, note=SHORTENED),
     Arm(name="several images in a step", options={**SHORT, "one_image": "False"}, note=SHORTENED),
     Arm(name="U-Net, matched, long", options={**LONG, **MATCHED}, note="12,000 steps"),
+    Arm(
+        name="Mini-Net A, refit",
+        options={**RECIPE, "refit": True},
+        seeds=(0,),
+        note="trained again with the validation images",
+    ),
+    Arm(name="U-Net, matched, refit", options={**RECIPE, **MATCHED, "refit": True}, seeds=(0,), note="the same"),
     Arm(name="U-Net, 1.9 M", options={**RECIPE, **LARGE}, seeds=(0,)),
 ]
 
