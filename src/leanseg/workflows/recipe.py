@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 
     from leanseg.workflows.train import Train
 
-TRIAL_STEPS = 6
+TRIAL_SECONDS = 5.0
+TRIAL_STEPS = 100
+WARMING_STEPS = 3
+"""The first steps of a process are slow; the rest of a trial tells how long a step takes."""
+
 LEAST_EPOCHS = 5
 """Epochs of a training by ``--minutes``, however slow the machine: validation has to choose among some."""
 
@@ -143,15 +148,17 @@ class Recipe:
         method = self.method(replace(plan, epochs=1), 0)
         (stage,) = method.stages(samples, samples[:1])
         optimiser = method.module.configure_optimizers()["optimizer"]
-        durations = []
+        durations: list[float] = []
         for batch in islice(stage.train, TRIAL_STEPS):
+            if len(durations) > 2 * WARMING_STEPS and sum(durations) > TRIAL_SECONDS:
+                break
             started = time.perf_counter()
             optimiser.zero_grad()
             loss = method.module.training_loss(batch)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             durations.append(time.perf_counter() - started)
-        return sorted(durations)[len(durations) // 2]
+        return statistics.median(durations[WARMING_STEPS:] or durations)
 
 
 def _adopt(net: nn.Module, start: Bundle) -> None:
