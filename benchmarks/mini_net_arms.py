@@ -17,6 +17,7 @@ UNET = {"net": "unet"}
 MATCHED = {**UNET, "net_keywords": {"widths": [9, 18, 36]}}
 LARGE = {**UNET, "net_keywords": {"widths": [64, 128, 256]}, "precision": "bf16-mixed"}
 SHORTENED = "shortened to 1,200 steps"
+REFITTED = "trained again with the validation images"
 ARMS = [
     Arm(name="Mini-Net A", options=RECIPE),
     Arm(name="Mini-Net A, five minutes", options=QUICK, seeds=(0,), note="--minutes 5 on both cores"),
@@ -34,13 +35,8 @@ ARMS = [
     Arm(name="AdamW", options={**SHORT, "optimiser": "adamw"}, note=SHORTENED),
     Arm(name="several images in a step", options={**SHORT, "one_image": "False"}, note=SHORTENED),
     Arm(name="U-Net, matched, long", options={**LONG, **MATCHED}, note="12,000 steps"),
-    Arm(
-        name="Mini-Net A, refit",
-        options={**RECIPE, "refit": True},
-        seeds=(0,),
-        note="trained again with the validation images",
-    ),
-    Arm(name="U-Net, matched, refit", options={**RECIPE, **MATCHED, "refit": True}, seeds=(0,), note="the same"),
+    Arm(name="Mini-Net A, refit", options={**RECIPE, "refit": True}, seeds=(0,), note=REFITTED),
+    Arm(name="U-Net, matched, refit", options={**RECIPE, **MATCHED, "refit": True}, seeds=(0,), note=REFITTED),
     Arm(name="U-Net, 1.9 M", options={**RECIPE, **LARGE}, seeds=(0,)),
 ]
 
