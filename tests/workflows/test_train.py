@@ -135,6 +135,7 @@ def test_without_test_images_each_is_judged_by_the_network_that_did_not_see_it(d
     assert all(np.array_equal(shipped[k], refit[k]) for k in refit)
     assert any(not np.array_equal(shipped[k], first[k]) for k in refit)
     assert "trained once more" in bundle.card
+    assert "networks averaged" not in bundle.card
     assert "did not learn from it" in (out / "report.html").read_text()
 
 

@@ -91,8 +91,7 @@ def refitted(bundle: Bundle, net: nn.Module) -> Bundle:
     part = replace(first, weights="model.safetensors", onnx="model.onnx", temperature=temperature)
     channels = len(bundle.preprocessing.channels)
     files = {"model.safetensors": save(net.state_dict()), "model.onnx": export_onnx(net, channels=channels)}
-    card = bundle.card.replace(CALIBRATION, CALIBRATION + REFITTED)
-    return write_bundle(replace(bundle, parts=(part,), card=card), bundle.folder, files=files)
+    return write_bundle(replace(bundle, parts=(part,)), bundle.folder, files=files)
 
 
 def _recipe(options: Train) -> dict[str, Any]:
@@ -124,9 +123,9 @@ def _card(options: Train, dataset: Dataset, plan: Plan, nets: Sequence[nn.Module
         train=len(dataset.subset("train")),
         val=len(dataset.subset("val")),
         net=plan.net,
-        calibration=CALIBRATION,
+        calibration=CALIBRATION + (REFITTED if options.refit else ""),
         parameters=sum(p.numel() for p in nets[0].parameters()),
-        parts=f" each, {len(nets)} networks averaged" if len(nets) > 1 else "",
+        parts=f" each, {len(nets)} networks averaged" if len(nets) > 1 and not options.refit else "",
         licence=dataset.licence or "not stated",
     )
     return model_card(text=text, licence=options.licence, tags=[plan.net])

@@ -100,7 +100,8 @@ class Recipe:
         plan = self._plan
         if self.options.minutes is not None:
             seconds = self._seconds_a_step(plan, list(samples.values()))
-            steps = FITTING_SHARE * 60 * self.options.minutes / self.options.folds / seconds
+            trainings = self.options.folds + self.options.refit
+            steps = FITTING_SHARE * 60 * self.options.minutes / trainings / seconds
             length = max(1, min(plan.epoch_steps, round(steps / LEAST_EPOCHS)))
             plan = self._lasting(max(1, round(steps / length)), length, f"{seconds:.2f} s a step fit into the minutes")
         with replacing(file) as part:
