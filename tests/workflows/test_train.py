@@ -95,10 +95,12 @@ def test_killed_and_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> 
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (cut / "model").exists(), "the training was over before it was killed"
+    killed_after = json.loads((cut / "facts.json").read_text())["seconds"]
     assert main(["train", str(data), "--out", str(cut), "--resume"]) == 0
     expected, found = (load_file(out / "model" / "model.safetensors") for out in (whole, cut))
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert json.loads((cut / "facts.json").read_text())["seconds"] > killed_after
 
 
 def test_fine_tuning_starts_from_the_model_and_learns_new_classes(run: Path, tmp_path: Path) -> None:

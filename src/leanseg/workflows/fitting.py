@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import logging
-import sys
-import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanseg.images.atomic import replacing
 
 if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
     from torch import nn
 
     from leanseg.loading.samples import Sample
     from leanseg.methods.stage import Method, Stage
 
 LAST, BEST, WEIGHTS = "last.ckpt", "best.ckpt", "weights.safetensors"
-
-
-class Clock:
-    """Time and memory of a run, from the moment it is made."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Since the start."""
-        return time.monotonic() - self._started
-
-    @property
-    def peak_memory(self) -> int | None:
-        """Highest resident memory of this process in bytes; None where the system does not tell."""
-        if sys.platform == "win32":
-            return None
-        import resource
-
-        unit = 1 if sys.platform == "darwin" else 1024
-        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +46,14 @@ class Machine:
 
 
 def fit(
-    method: Method, train: Sequence[Sample], val: Sequence[Sample], *, folder: Path, machine: Machine, resume: bool
+    method: Method,
+    train: Sequence[Sample],
+    val: Sequence[Sample],
+    *,
+    folder: Path,
+    machine: Machine,
+    resume: bool,
+    each_epoch: Callable[[], None],
 ) -> nn.Module:
     """Run all stages of a method and return its network; a finished fit is read instead of run again.
 
@@ -79,6 +64,7 @@ def fit(
         folder: for checkpoints, logs and the final weights.
         machine: how to use the machine.
         resume: go on from the last checkpoint in the folder, where there is one.
+        each_epoch: called in the first process at the end of every epoch.
     """
     import torch
     from safetensors.torch import load_file, save_file
@@ -90,7 +76,7 @@ def fit(
         method.network.load_state_dict(load_file(done))
         return method.network.eval()
     for stage in method.stages(train, val):
-        _fit_stage(stage, folder, machine, resume)
+        _fit_stage(stage, folder, machine, resume, each_epoch)
         _load_best(stage, folder)
     net = method.result()
     with replacing(done) as part:
@@ -98,10 +84,10 @@ def fit(
     return net
 
 
-def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool) -> None:
+def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool, each_epoch: Callable[[], None]) -> None:
     import torch
     from lightning.pytorch import Trainer
-    from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+    from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint, RichProgressBar
 
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -110,7 +96,8 @@ def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool) -> No
         dirpath=folder, filename=Path(BEST).stem, monitor="val_dice" if judged else None, mode="max", save_last=True,
         save_on_train_epoch_end=True, enable_version_counter=False,
     )  # fmt: skip
-    callbacks: list[Any] = [checkpoint, RichProgressBar(leave=False)]
+    ended = LambdaCallback(on_train_epoch_end=partial(_in_first_process, each_epoch))
+    callbacks: list[Any] = [checkpoint, ended, RichProgressBar(leave=False)]
     if machine.patience and judged:
         callbacks.append(EarlyStopping("val_dice", mode="max", patience=machine.patience))
     trainer = Trainer(
@@ -142,6 +129,11 @@ def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool) -> No
             stage.module, stage.train, stage.val if judged else None, ckpt_path=last,
             weights_only=True,
         )  # fmt: skip
+
+
+def _in_first_process(call: Callable[[], None], trainer: Trainer, _module: object) -> None:
+    if trainer.is_global_zero:
+        call()
 
 
 def _strategy(machine: Machine) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from leanseg.loading.samples import Sample
+    from leanseg.workflows.clock import Clock
     from leanseg.workflows.recipe import Recipe
 
 Fold = tuple[tuple[Case, ...], tuple[Case, ...]]
@@ -139,11 +141,11 @@ class Train:
 
     def _train(self) -> Evaluation:
         from leanseg.workflows.bundling import bundled, refitted
-        from leanseg.workflows.fitting import Clock
+        from leanseg.workflows.clock import Clock
         from leanseg.workflows.recipe import Recipe
-        from leanseg.workflows.train_report import write_train_report
+        from leanseg.workflows.train_report import FACTS, write_train_report
 
-        clock = Clock()
+        clock = Clock(self.out / FACTS)
         dataset = open_dataset(self.data)
         dataset = replace(dataset, cases=complete_splits(dataset.cases, seed=self.seed))
         parts = self._folds(dataset)
@@ -155,7 +157,8 @@ class Train:
         samples = recipe.samples([*parts[0][0], *parts[0][1]])
         plan = recipe.plan(samples, self.out / "plan.json")
         _print_plan(dataset, plan)
-        nets = [self._fit(recipe, plan, samples, number, part) for number, part in enumerate(parts)]
+        fit = partial(self._fit, recipe, plan, samples, clock)
+        nets = [fit(number, part) for number, part in enumerate(parts)]
         unseen = [val for _, val in parts]
         bundle = bundled(self, dataset, plan, nets, unseen)
         tested = bool(dataset.subset("test"))
@@ -163,7 +166,7 @@ class Train:
             result = score_unseen(self, bundle, dataset, unseen)
         if self.refit:
             everything = tuple(sample.case for sample in samples.values())
-            bundle = refitted(bundle, self._fit(recipe, plan, samples, len(parts), (everything, ())))
+            bundle = refitted(bundle, fit(len(parts), (everything, ())))
         if tested:
             result = score_test(self, bundle, dataset)
         write_train_report(self, dataset, plan, bundle, result, clock)
@@ -181,7 +184,9 @@ class Train:
             raise UsageError(f"{msg}. Give splits.csv other splits, or more labelled images.")
         return [(train, val)]
 
-    def _fit(self, recipe: Recipe, plan: Plan, samples: Mapping[str, Sample], number: int, part: Fold) -> nn.Module:
+    def _fit(
+        self, recipe: Recipe, plan: Plan, samples: Mapping[str, Sample], clock: Clock, number: int, part: Fold
+    ) -> nn.Module:
         """Fit the network of one fold."""
         from leanseg.workflows.fitting import Machine, fit
 
@@ -196,7 +201,8 @@ class Train:
         )
         method = recipe.method(plan, number)
         train, val = ([samples[case.stem] for case in cases] for cases in part)
-        return fit(method, train, val, folder=self.out / f"fold-{number}", machine=machine, resume=self.resume)
+        folder = self.out / f"fold-{number}"
+        return fit(method, train, val, folder=folder, machine=machine, resume=self.resume, each_epoch=clock.keep)
 
 
 def _print_plan(dataset: Dataset, plan: Plan) -> None:

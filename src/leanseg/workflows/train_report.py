@@ -20,8 +20,10 @@ from leanseg.workflows.plan import Plan
 from leanseg.workflows.score_files import remarks, score_sections
 
 if TYPE_CHECKING:
-    from leanseg.workflows.fitting import Clock
+    from leanseg.workflows.clock import Clock
     from leanseg.workflows.train import Train
+
+FACTS = "facts.json"
 
 
 def write_train_report(
@@ -53,7 +55,7 @@ def write_train_report(
         **score_sections(result),
     )
     facts = {"seconds": report.seconds, "peak_memory": report.peak_memory, "parameters": report.parameters}
-    with replacing(options.out / "facts.json") as part:
+    with replacing(options.out / FACTS) as part:
         part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return write_report(report, options.out / "report.html")
 
