@@ -18,14 +18,12 @@ MATCHED = {**UNET, "net_keywords": {"widths": [9, 18, 36]}}
 LARGE = {**UNET, "net_keywords": {"widths": [64, 128, 256]}, "precision": "bf16-mixed"}
 SHORTENED = "shortened to 1,200 steps"
 REFITTED = "trained again with the validation images"
-ARMS = [
+DECISIVE = [
     Arm(name="Mini-Net A", options=RECIPE),
-    Arm(name="Mini-Net A, five minutes", options=QUICK, seeds=(0,), note="--minutes 5 on both cores"),
     Arm(name="U-Net, matched", options={**RECIPE, **MATCHED}),
-    Arm(name="Mini-Net B", options={**RECIPE, "net_keywords": {"variant": "b"}}),
     Arm(name="Mini-Net cascade", options={**RECIPE, "net": "mini-net-cascade"}),
-    Arm(name="Mini-Net A, paper head", options={**RECIPE, "net_keywords": {"head": "paper"}}),
-    Arm(name="Mini-Net A, long", options=LONG, note="12,000 steps"),
+]
+ABLATIONS = [
     Arm(name="Mini-Net A, short", options=SHORT, note=SHORTENED),
     *(
         Arm(name=f"alpha {alpha:g}", options={**SHORT, "alpha": alpha}, note=SHORTENED)
@@ -34,11 +32,18 @@ ARMS = [
     Arm(name="without squeeze", options={**SHORT, "net_keywords": {"squeeze": False}}, note=SHORTENED),
     Arm(name="AdamW", options={**SHORT, "optimiser": "adamw"}, note=SHORTENED),
     Arm(name="several images in a step", options={**SHORT, "one_image": "False"}, note=SHORTENED),
-    Arm(name="U-Net, matched, long", options={**LONG, **MATCHED}, note="12,000 steps"),
-    Arm(name="Mini-Net A, refit", options={**RECIPE, "refit": True}, seeds=(0,), note=REFITTED),
-    Arm(name="U-Net, matched, refit", options={**RECIPE, **MATCHED, "refit": True}, seeds=(0,), note=REFITTED),
-    Arm(name="U-Net, 1.9 M", options={**RECIPE, **LARGE}, seeds=(0,)),
 ]
+VARIANTS = [
+    Arm(name="Mini-Net A, five minutes", options=QUICK, seeds=(0,), note="--minutes 5 on both cores"),
+    Arm(name="Mini-Net B", options={**RECIPE, "net_keywords": {"variant": "b"}}),
+    Arm(name="Mini-Net A, paper head", options={**RECIPE, "net_keywords": {"head": "paper"}}),
+    Arm(name="Mini-Net A, refit", options={**RECIPE, "refit": True}, seeds=(0,), note=REFITTED),
+    Arm(name="U-Net, 1.9 M", options={**RECIPE, **LARGE}, seeds=(0,)),
+    Arm(name="Mini-Net A, long", options=LONG, note="12,000 steps"),
+    Arm(name="U-Net, matched, long", options={**LONG, **MATCHED}, note="12,000 steps"),
+]
+ARMS = (*DECISIVE, *ABLATIONS, *VARIANTS)
+"""In the order of the tables."""
 
 
 def compare(*, name: str, public: str) -> None:
@@ -60,4 +65,5 @@ def compare(*, name: str, public: str) -> None:
         Trial(name="threshold from validation, flips", data=data, flips=True),
         Trial(name="threshold 0.5, flips", data=data, flips=True, threshold=0.5),
     ]
-    run_arms(name, data, ARMS, trials, work=given.work)
+    for arms in (DECISIVE, ABLATIONS, VARIANTS):
+        run_arms(name, data, arms, trials, work=given.work)
