@@ -43,7 +43,6 @@ VARIANTS = [
     Arm(name="U-Net, matched, long", options={**LONG, **MATCHED}, note="12,000 steps"),
 ]
 ARMS = (*DECISIVE, *ABLATIONS, *VARIANTS)
-"""In the order of the tables."""
 
 
 def compare(*, name: str, public: str) -> None:
