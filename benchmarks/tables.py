@@ -20,7 +20,12 @@ from leanseg.metrics.intervals import bootstrap_mean, compare
 
 RESULTS = Path(__file__).parent / "results"
 PAGES = Path(__file__).parents[1] / "docs" / "_generated"
-TRAININGS = ("mini_net_drive", "mini_net_chase", "mini_net_transfer", "vessel_baselines", "vessels")
+TRAININGS = {
+    **{name: name for name in ("mini_net_drive", "mini_net_chase", "mini_net_transfer", "vessel_baselines", "vessels")},
+    "mini_net_isic2017": "mini_net_modalities",
+    "mini_net_monuseg": "mini_net_modalities",
+}
+"""Results and the script that makes them."""
 EXTRA = (("auroc", "AUROC"), ("average_precision", "average precision"), ("cl_dice", "clDice"), ("ece", "ECE"))
 
 Run = Mapping[str, Any]
@@ -28,21 +33,21 @@ Run = Mapping[str, Any]
 
 def main() -> None:
     """Write every page."""
-    for name in TRAININGS:
-        _write(name, training_page(_read(name), name))
+    for name, script in TRAININGS.items():
+        _write(name, training_page(_read(name), script))
     _write("metrics_speed", speed_page(_read("metrics_speed")))
 
 
-def training_page(content: Mapping[str, Any] | None, name: str) -> str:
+def training_page(content: Mapping[str, Any] | None, script: str) -> str:
     """One table for each trial: arms below each other, seeds averaged image by image."""
     if content is None or not content["runs"]:
-        return f"*Not run yet: `make bench NAME={name}`.*\n"
+        return f"*Not run yet: `make bench NAME={script}`.*\n"
     runs: Sequence[Run] = content["runs"]
     trials = dict.fromkeys(trial for run in runs for trial in run["trials"])
     blocks = [_trial(runs, trial) for trial in trials]
     machines = sorted({f"{run['machine']['cpu']}, {run['machine']['cores']} cores" for run in runs})
     commits = sorted({run["commit"] for run in runs})
-    source = f"Made by `benchmarks/{name}.py` on {'; '.join(machines)}; commit {', '.join(commits)}."
+    source = f"Made by `benchmarks/{script}.py` on {'; '.join(machines)}; commit {', '.join(commits)}."
     return "\n\n".join([*blocks, source]) + "\n"
 
 

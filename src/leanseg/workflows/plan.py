@@ -193,7 +193,7 @@ def _crops(seen: Survey, wishes: Wishes, log: _Decisions, *, longest: int | None
     small = 0.5 if seen.share < SMALL_SHARE else 0.0
     return {
         "crop": -(-crop // divisor) * divisor,
-        "batch": log.decide("batch", wishes.batch, batch, "about 65,000 pixels a step"),
+        "batch": log.decide("batch", wishes.batch, batch, f"{batch * crop ** len(seen.sides):,} pixels a step"),
         "one_image": log.decide("one image a step", wishes.one_image, alone, why),
         "foreground": log.decide(
             "foreground crops", wishes.foreground, small, f"{seen.share:.2%} of the pixels are foreground"
