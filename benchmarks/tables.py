@@ -63,11 +63,14 @@ def _trial(runs: Sequence[Run], trial: str) -> str:
         "seeds",
         "Dice (95 % interval)",
         "range of seeds",
-        "difference to the first",
+        "difference to the first arm with this note",
     ]
     head += ["pooled Dice", *(title for _, title in EXTRA), "note"]
-    first = _per_image(next(iter(arms.values())), trial, "dice")
-    rows = [_cells(arm, some, trial, first) for arm, some in arms.items()]
+    firsts: dict[str, Mapping[str, float]] = {}
+    rows = []
+    for arm, some in arms.items():
+        first = firsts.setdefault(some[0].get("note", ""), _per_image(some, trial, "dice"))
+        rows.append(_cells(arm, some, trial, first))
     kept = [number for number in range(len(head)) if any(row[number] for row in rows)]
     lines = [f"**{trial[:1].upper()}{trial[1:]}**", "", _row([head[n] for n in kept]), _row(["---"] * len(kept))]
     return "\n".join([*lines, *(_row([row[n] for n in kept]) for row in rows)])
