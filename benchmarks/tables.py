@@ -24,6 +24,8 @@ TRAININGS = {
     **{name: name for name in ("mini_net_drive", "mini_net_chase", "mini_net_transfer", "vessel_baselines", "vessels")},
     "mini_net_isic2017": "mini_net_modalities",
     "mini_net_monuseg": "mini_net_modalities",
+    "wt_bcp_acdc_3": "wt_bcp_acdc",
+    "wt_bcp_acdc_7": "wt_bcp_acdc",
 }
 """Results and the script that makes them."""
 EXTRA = (("auroc", "AUROC"), ("average_precision", "average precision"), ("cl_dice", "clDice"), ("ece", "ECE"))

@@ -116,6 +116,15 @@ def test_unlabelled_images_of_a_test_patient(make_folder: MakeFolder) -> None:
     assert errors == {"duplicate"} and "patient-leak" in warnings
 
 
+def test_masks_that_splits_take_away_are_no_mistake(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    before = kinds(check(root))[1]
+    stem = next(iter((root / "images").iterdir())).stem
+    (root / "splits.csv").write_text(f"stem,split\n{stem},unlabelled\n")
+    after = kinds(check(root))[1]
+    assert not {"image-without-mask", "mask-without-image"} & (after - before)
+
+
 def test_the_report_is_json(make_folder: MakeFolder) -> None:
     plain = json.loads(json.dumps(check(make_folder(value=1)).to_dict()))
     assert plain["ok"] is False and plain["errors"][0]["kind"] == "mixed-values"

@@ -7,13 +7,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leanseg.data.dataset import SPLITS, Case
-from leanseg.data.splits import check_leakage, complete_splits, folds, read_splits, split_cases, write_splits
+from leanseg.data.splits import (
+    check_leakage,
+    check_unlabelled,
+    complete_splits,
+    folds,
+    keep_labelled,
+    read_splits,
+    split_cases,
+    write_splits,
+)
 from leanseg.errors import InputError, UsageError
 
 
 def make(patients: list[int], split: str = "", sites: int = 1) -> tuple[Case, ...]:
     return tuple(
-        Case(stem=f"{split}{i}", image=(Path(f"{i}.png"),), patient=f"p{p}", site=f"s{p % sites}", split=split)
+        Case(
+            stem=f"{split}{i}",
+            image=(Path(f"{i}.png"),),
+            masks=(Path(f"mask{i}.png"),),
+            patient=f"p{p}",
+            site=f"s{p % sites}",
+            split=split,
+        )
         for i, p in enumerate(patients)
     )
 
@@ -106,11 +122,49 @@ def test_written_splits_read_back(tmp_path: Path) -> None:
     assert read_splits(path, make([5, 5, 5, 5])) == cases
 
 
+def test_unlabelled_in_the_table_takes_the_mask_away(tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text("stem,split\n0,unlabelled\n1,train\n")
+    first, second = read_splits(tmp_path / "splits.csv", make([1, 2]))
+    assert (first.masks, first.split) == ((), "")
+    assert second.masks and second.split == "train"
+    written = write_splits((first, second), tmp_path / "again.csv")
+    assert read_splits(written, make([1, 2])) == (first, second)
+
+
+@given(patients=patients, seed=st.integers(0, 99), data=st.data())
+def test_labelled_patients_are_counted_and_nobody_is_lost(patients: list[int], seed: int, data: st.DataObject) -> None:
+    cases = (*make(patients, "train"), *make([90, 91], "test"), *make([92], "val"))
+    wanted = data.draw(st.integers(1, len(set(patients))))
+    kept, lost = keep_labelled(cases, patients=wanted, seed=seed)
+    labelled = {case.patient for case in kept if case.split == "train"}
+    assert len(labelled) == wanted
+    assert not labelled & {case.patient for case in lost}
+    assert not any(case.masks or case.split for case in lost) and all(case.masks for case in kept)
+    assert {case.stem for case in (*kept, *lost)} == {case.stem for case in cases}
+    assert [case.split for case in kept].count("test") == 2
+    assert keep_labelled(cases[::-1], patients=wanted, seed=seed)[0][::-1] == kept
+
+
+def test_seeds_keep_other_patients_and_too_many_are_refused() -> None:
+    cases = make(list(range(12)), "train")
+    assert len({tuple(c.patient for c in keep_labelled(cases, patients=3, seed=seed)[0]) for seed in range(5)}) > 1
+    with pytest.raises(UsageError, match="1 to 12"):
+        keep_labelled(cases, patients=13)
+
+
+def test_unlabelled_images_of_a_judged_patient_are_refused() -> None:
+    judged, others = make([1], "test"), make([1, 2], "free")
+    with pytest.raises(InputError, match=r"p1.*unlabelled"):
+        check_unlabelled(judged, others)
+    check_unlabelled(make([1], "train"), others)
+    check_unlabelled(judged, others[1:])
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("name,split\n0,train\n", "columns"),
-        ("stem,split\n0,training\n", "expected train, val or test, found 'training'"),
+        ("stem,split\n0,training\n", "expected train, val, test or unlabelled, found 'training'"),
         ("stem,split\n0,train\n0,test\n", "twice"),
         ("stem,split\n0,train\nabc,test\n", "abc"),
     ],

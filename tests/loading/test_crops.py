@@ -92,7 +92,10 @@ def test_workers_change_nothing() -> None:
 
 def test_processes_share_a_batch() -> None:
     alone = crops(batch=6)[4]
-    together = [crops(rank=rank, world=2)[4] for rank in range(2)]
+    parts = [crops(), crops()]
+    for rank, part in enumerate(parts):
+        part.share(rank=rank, world=2)
+    together = [part[4] for part in parts]
     assert not same(*together)
     for key in ("image", "target", "valid", "index", "transform"):
         assert torch.equal(torch.cat([part[key] for part in together]), alone[key])

@@ -6,56 +6,22 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from leanseg.loading.augment import Augmentation
 from leanseg.loading.crops import Crops
 from leanseg.loading.samples import Sample
-from leanseg.losses.dice_jaccard_bce import DiceJaccardBCE
-from leanseg.methods.supervised import Supervised, estimate_statistics
-from leanseg.methods.whole_image import hard_masks, mean_dice, true_masks, whole_logits
-from leanseg.nets.mini_net import MiniNet
+from leanseg.methods.supervised import estimate_statistics
+from leanseg.methods.whole_image import mean_dice
 from leanseg.types import Classes
+from testers.methods import MethodTester, fit, make, score
 from testers.samples import discs
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-class Losses(Callback):
-    """The mean loss of every epoch."""
-
-    def __init__(self) -> None:
-        self.epochs: list[float] = []
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.epochs.append(float(trainer.callback_metrics["loss"]))
-
-
-def fit(method: Supervised, train: list[Sample], val: list[Sample]) -> list[float]:
-    losses = Losses()
-    for stage in method.stages(train, val):
-        Trainer(
-            accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, callbacks=[losses],
-            enable_model_summary=False, num_sanity_val_steps=0, max_epochs=stage.epochs, use_distributed_sampler=False,
-        ).fit(stage.module, stage.train, stage.val)  # fmt: skip
-    return losses.epochs
-
-
-def supervised(classes: Classes, **settings: Any) -> Supervised:
-    torch.manual_seed(0)
-    net = MiniNet(in_channels=1, classes=classes.outputs, widths=(4, 8))
-    fixed = {"crop": 32, "batch": 4, "epochs": 4, "epoch_steps": 15, "augmentation": Augmentation()}
-    loss = DiceJaccardBCE(exclusive=not classes.sigmoid)
-    return Supervised(net=net, loss=loss, classes=classes, **{**fixed, **settings})
-
-
-def score(net: nn.Module, samples: list[Sample], classes: Classes) -> float:
-    scores = []
-    for sample in samples:
-        masks = hard_masks(whole_logits(net, sample.image), classes)
-        scores.append(mean_dice(masks, true_masks(sample.target, classes), sample.valid) or 0.0)
-    return sum(scores) / len(scores)
+class TestSupervised(MethodTester):
+    name = "supervised"
 
 
 def best_threshold(samples: list[Sample]) -> float:
@@ -71,26 +37,12 @@ def best_threshold(samples: list[Sample]) -> float:
 def test_it_learns_discs_that_no_threshold_finds(names: tuple[str, ...], epochs: int, wanted: float) -> None:
     classes = Classes(names=names)
     train, unseen = (discs(6, 40, 44, seed=seed, classes=len(names)) for seed in (0, 1))
-    method = supervised(classes, epochs=epochs, learning_rate=3e-2)
+    method = make("supervised", classes, epochs=epochs, learning_rate=3e-2)
     untrained = score(method.network, unseen, classes)
     losses = fit(method, train, unseen)
-    net = method.result()
     assert losses[-1] < 0.5 * losses[0]
-    assert score(net, unseen, classes) > wanted > untrained + 0.3
+    assert score(method.result(), unseen, classes) > wanted > untrained + 0.3
     assert best_threshold(unseen) < 0.7
-    assert not net.training
-    assert net is not method.network
-
-
-def test_the_same_seed_gives_the_same_network() -> None:
-    classes, train = Classes(names=("disc",)), discs(2, 24, 24)
-    nets = []
-    for seed in (0, 0, 1):
-        method = supervised(classes, crop=16, epochs=1, epoch_steps=2, seed=seed)
-        fit(method, train, train)
-        nets.append(torch.cat([p.flatten() for p in method.result().parameters()]))
-    assert torch.equal(nets[0], nets[1])
-    assert not torch.equal(nets[0], nets[2])
 
 
 def test_statistics_are_the_mean_over_batches() -> None:

@@ -28,6 +28,25 @@ class TestVolumes(NetTester):
     golden = (0.092, -0.09144, -0.38823)
 
 
+class TestGroups(NetTester):
+    name = "unet"
+    keywords = {"widths": (3, 4, 8), "norm": "group"}  # noqa: RUF012
+    golden = (-0.19767, -0.38236, 0.52909)
+
+
+@pytest.mark.parametrize(
+    ("base", "wanted"), [(8, 540_956), (14, 1_654_286), (15, 1_898_809), (16, 2_160_180), (29, 7_091_171)]
+)
+def test_count_of_the_baselines_of_xnet_plus(base: int, wanted: int) -> None:
+    widths = tuple(base << level for level in range(5))
+    assert parameters(UNet(in_channels=1, classes=4, widths=widths, up="nearest-conv")) == wanted
+
+
+def test_the_norms_have_equal_counts() -> None:
+    assert parameters(UNet(norm="group")) == parameters(UNet(norm="batch"))
+    assert list(UNet(norm="group").buffers()) == []
+
+
 def test_count_of_the_matched_baseline() -> None:
     assert parameters(UNet(widths=(9, 18, 36))) == 37_792
 

@@ -124,8 +124,9 @@ class NetTester:
         close(net(x), torch.cat([net(x[:1]), net(x[1:])]), 1e-6)
 
     def test_every_parameter_has_a_gradient(self) -> None:
-        net = self.build().train()
-        net(self.image(16, batch=2)).square().mean().backward()
+        net, x = self.build().train(), self.image(16, batch=2)
+        answers = net.training_logits(x) if hasattr(net, "training_logits") else (net(x),)
+        torch.stack(answers).square().mean().backward()
         missing = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
         assert missing == []
 

@@ -9,10 +9,10 @@ from leanseg.types import Classes
 from leanseg.workflows.plan import Plan, Survey, Wishes, make_plan
 
 
-def plan(seen: Survey, *, modality: str = "", wishes: Wishes | None = None, divisor: int = 4) -> Plan:
+def plan(seen: Survey, *, modality: str = "", wishes: Wishes | None = None, dims: int = 2, divisor: int = 4) -> Plan:
     case = Case(stem="a", image=(), patient="a")
     dataset = Dataset(root=Path(), modality=modality, classes=Classes(names=("x",)), cases=(case,))
-    return make_plan(dataset, seen, wishes or Wishes(), divisor=divisor, bf16=False)
+    return make_plan(dataset, seen, wishes or Wishes(), dims=dims, divisor=divisor, bf16=False)
 
 
 VESSELS = Survey(sides=(584, 565), channels=3, share=0.08, thickness=0.01)
@@ -39,9 +39,13 @@ def test_small_structures_are_sought() -> None:
 
 
 def test_volumes_get_cubes_that_fit() -> None:
-    made = plan(Survey(sides=(35, 50, 35), channels=1, share=0.05, thickness=0.2), divisor=8)
-    assert made.crop == 32
+    volume = Survey(sides=(35, 50, 35), channels=1, share=0.05, thickness=0.2)
+    made = plan(volume, dims=3, divisor=8)
+    assert (made.crop, made.batch) == (32, 2)
     assert made.preprocessing.longest is None
+    assert plan(volume, dims=2).crop == 52, "a 2-D network sees slices, not cubes"
+    slices = plan(Survey(sides=(10, 256, 216), channels=1, share=0.05, thickness=0.2), dims=2)
+    assert (slices.crop, slices.batch) == (128, 4)
 
 
 def test_wishes_stand_and_are_named() -> None:

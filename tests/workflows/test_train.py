@@ -89,7 +89,7 @@ def test_killed_and_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> 
     assert main(["train", str(data), "--out", str(whole), *options]) == 0
     words = [sys.executable, "-m", "leanseg.cli", "train", str(data), "--out", str(cut), *options]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    log = cut / "fold-0" / "metrics.csv"
+    log = cut / "fold-0" / "fit" / "metrics.csv"
     while process.poll() is None and not (log.is_file() and log.read_text().count("\n") > 3):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
@@ -175,5 +175,41 @@ def test_two_processes_share_each_batch(data: Path, run: Path, tmp_path: Path) -
     alone, shared = (load_file(folder / "model" / "model.safetensors") for folder in (run, out))
     assert alone.keys() == shared.keys()
     assert any(not np.array_equal(alone[name], shared[name]) for name in alone)
-    losses = [row["loss"] for row in csv.DictReader((out / "fold-0" / "metrics.csv").open()) if row["loss"]]
+    losses = [row["loss"] for row in csv.DictReader((out / "fold-0" / "fit" / "metrics.csv").open()) if row["loss"]]
     assert float(losses[-1]) < float(losses[0])
+
+
+def test_few_labels_train_beside_a_baseline_and_both_are_scored(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["--method", "wt-bcp", "--method-keywords", '{"box": 0.5}', "--labelled", "2"]
+    assert main(["train", str(data), "--out", str(out), *words, *FAST]) == 0
+    splits = [row["split"] for row in csv.DictReader((out / "splits.csv").open())]
+    assert {part: splits.count(part) for part in ("train", "unlabelled", "val", "test")} == {
+        "train": 2, "unlabelled": 4, "val": 1, "test": 1,
+    }  # fmt: skip
+    models = {row["model"] for row in csv.DictReader((out / "scores.csv").open())}
+    assert models == {"run", "baseline"}
+    assert json.loads((out / "scores.json").read_text())["comparisons"]
+    semi, alone = (load_file(folder / "model" / "model.safetensors") for folder in (out, out / "baseline"))
+    assert any(not np.array_equal(semi[name], alone[name]) for name in semi)
+    curve = (out / "report.html").read_text()
+    assert "baseline" in curve
+    scores = (out / "scores.csv").read_bytes()
+    (out / "report.html").unlink()
+    assert main(["train", str(data), "--out", str(out), "--resume"]) == 0
+    assert (out / "scores.csv").read_bytes() == scores
+
+
+def test_the_baseline_is_that_of_supervised_training_alone(data: Path, tmp_path: Path) -> None:
+    few, alone = tmp_path / "few", tmp_path / "alone"
+    assert main(["train", str(data), "--out", str(few), "--method", "wt-bcp", "--labelled", "2", *FAST]) == 0
+    assert main(["train", str(data), "--out", str(alone), "--labelled", "2", "--no-baseline", *FAST]) == 0
+    assert not (alone / "baseline").exists()
+    expected, found = (load_file(folder / "model" / "model.safetensors") for folder in (alone, few / "baseline"))
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_semi_supervision_without_unlabelled_images_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--labelled"):
+        Train(data=data, out=tmp_path / "run", method="wt-bcp", epochs=2).run()

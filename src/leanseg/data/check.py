@@ -12,7 +12,7 @@ from typing import Any
 from leanseg.data.dataset import SPLITS, Case, Dataset, command, size_text
 from leanseg.data.inspection import Finding, Inspection, inspect_case
 from leanseg.data.pairing import index
-from leanseg.data.splits import shared_patients
+from leanseg.data.splits import judged_patients, shared_patients
 from leanseg.errors import InputError
 
 FEW_PATIENTS = 5
@@ -87,11 +87,9 @@ def _leaks(dataset: Dataset) -> list[Finding]:
     for first, second in shared_patients(dataset.cases):
         where = f"{first.split} ({first.stem}) and {second.split} ({second.stem})"
         found.append(Finding(second.image[0], "patient-leak", f"patient {first.patient!r} is in {where}", remedy))
-    held_out = {case.patient for case in dataset.cases if case.split == "test"}
-    for case in dataset.unlabelled:
-        if case.patient in held_out:
-            msg = f"patient {case.patient!r} of the test split is among the unlabelled images"
-            found.append(Finding(case.image[0], "patient-leak", msg, "take it out of unlabelled/", error=False))
+    for case, other in judged_patients(dataset.cases, dataset.unlabelled):
+        msg = f"patient {case.patient!r} of the {other.split} split is among the unlabelled images"
+        found.append(Finding(case.image[0], "patient-leak", msg, "take it out of unlabelled/", error=False))
     return found
 
 
@@ -112,25 +110,23 @@ def _duplicates(inspections: Sequence[Inspection]) -> list[Finding]:
 
 def _leftovers(dataset: Dataset) -> list[Finding]:
     """Masks that belong to no image, and images in images/ that have no mask."""
-    root = dataset.root
-    found = [
-        Finding(case.image[0], "image-without-mask", "no mask has this stem", "move it to unlabelled/", error=False)
-        for case in dataset.unlabelled
-        if dataset.cases and (root / "images") in case.image[0].parents
-    ]
+    root, found = dataset.root, []
     used = {path for case in dataset.cases for path in case.masks}
-    folders = [root / "masks", *(root / "masks" / name for name in dataset.classes.names)]
-    for folder in filter(Path.is_dir, folders):
+    # splits.csv may take the mask of an image away; then both lack their other half on purpose.
+    bare = {case.stem: case for case in dataset.unlabelled if (root / "images") in case.image[0].parents}
+    for folder in filter(Path.is_dir, (root / "masks", *(root / "masks" / name for name in dataset.classes.names))):
         try:
-            files = index(folder).values()
+            files = index(folder)
         except InputError as error:
             found.append(Finding(folder, "same-stem", error.message, ""))
             continue
-        lone = [path for path in files if path not in used]
-        found += [
-            Finding(path, "mask-without-image", "no image has this stem", "add the image or remove it", error=False)
-            for path in lone
-        ]
+        for stem, path in files.items():
+            if path not in used and not bare.pop(stem, None):
+                what, remedy = "no image has this stem", "add the image or remove it"
+                found.append(Finding(path, "mask-without-image", what, remedy, error=False))
+    for case in bare.values() if dataset.cases else ():
+        what = "no mask has this stem"
+        found.append(Finding(case.image[0], "image-without-mask", what, "move it to unlabelled/", error=False))
     return found
 
 

@@ -15,6 +15,9 @@ from leanseg.data.dataset import SPLITS, Case
 from leanseg.errors import InputError, UsageError
 from leanseg.images.atomic import replacing
 
+UNLABELLED = "unlabelled"
+"""In the split column of splits.csv: the image is used without its mask."""
+
 COLUMNS = ("stem", "split", "patient", "site")
 SHARES = (0.7, 0.15, 0.15)
 
@@ -123,6 +126,35 @@ def folds(cases: Iterable[Case], *, count: int = 5, seed: int = 0) -> list[tuple
     ]
 
 
+def keep_labelled(cases: Iterable[Case], *, patients: int, seed: int = 0) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """Take the masks from all training patients but a few, to see what so many labels are worth.
+
+    Args:
+        cases: labelled cases with their splits.
+        patients: number of training patients that keep their masks.
+        seed: another seed keeps others.
+
+    Returns:
+        the cases that are still labelled, all validation and test cases among them, and those that lost their masks.
+
+    Raises:
+        UsageError: there are not that many training patients.
+
+    Example:
+        >>> cases = [Case(stem=s, image=(), masks=(Path(s),), patient=s, split="train") for s in "abcd"]
+        >>> [len(part) for part in keep_labelled(cases, patients=1)]
+        [1, 3]
+    """
+    cases = tuple(cases)
+    names = sorted({case.patient for case in cases if case.split == "train"})
+    if not 1 <= patients <= len(names):
+        raise UsageError(f"--labelled {patients}: expected 1 to {len(names)}, the number of training patients")
+    dropped = set(np.random.default_rng(seed).permutation(names)[patients:].tolist())
+    lost = [case for case in cases if case.split == "train" and case.patient in dropped]
+    kept = tuple(case for case in cases if case.split != "train" or case.patient not in dropped)
+    return kept, tuple(replace(case, split="", masks=()) for case in lost)
+
+
 def check_leakage(cases: Iterable[Case]) -> None:
     """Refuse splits that share a patient: scores on them would be too good to be true.
 
@@ -136,6 +168,26 @@ def check_leakage(cases: Iterable[Case]) -> None:
         msg = f"patient {first.patient!r} is in {first.split} ({first.stem}) and in {second.split} ({second.stem}); "
         where = second.image[0] if second.image else second.stem
         raise InputError(where, msg + "put all images of a patient into one split (splits.csv).")
+
+
+def check_unlabelled(cases: Iterable[Case], unlabelled: Iterable[Case]) -> None:
+    """Refuse unlabelled images of a patient whom validation or test images show: training would see them.
+
+    Raises:
+        InputError: names the patient and both images.
+
+    Example:
+        >>> check_unlabelled([Case(stem="1L", image=(), patient="1", split="test")], [])
+    """
+    for case, other in judged_patients(cases, unlabelled):
+        msg = f"patient {case.patient!r} is in {other.split} ({other.stem}) and among the unlabelled images. "
+        raise InputError(case.image[0] if case.image else case.stem, msg + "Take it out of unlabelled/.")
+
+
+def judged_patients(cases: Iterable[Case], unlabelled: Iterable[Case]) -> list[tuple[Case, Case]]:
+    """Each unlabelled case whose patient is in val or test, with a case from there."""
+    judged = {case.patient: case for case in cases if case.split in ("val", "test")}
+    return [(case, judged[case.patient]) for case in unlabelled if case.patient in judged]
 
 
 def shared_patients(cases: Iterable[Case]) -> list[tuple[Case, Case]]:
@@ -153,7 +205,8 @@ def write_splits(cases: Iterable[Case], path: Path) -> Path:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows((case.stem, case.split, case.patient, case.site) for case in cases)
+    splits = ((case, case.split if case.masks else UNLABELLED) for case in cases)
+    writer.writerows((case.stem, split, case.patient, case.site) for case, split in splits)
     with replacing(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
     return path
@@ -162,6 +215,7 @@ def write_splits(cases: Iterable[Case], path: Path) -> Path:
 def read_splits(path: Path, cases: Iterable[Case]) -> tuple[Case, ...]:
     """Give cases the split, patient and site that ``splits.csv`` has for their stem.
 
+    A case that stands there as ``unlabelled`` loses its masks.
     Columns other than ``stem`` are optional; empty cells of patient and site keep what the case has.
 
     Raises:
@@ -176,8 +230,9 @@ def read_splits(path: Path, cases: Iterable[Case]) -> tuple[Case, ...]:
         for row in reader:
             if row["stem"] in rows:
                 raise InputError(path, f"the stem {row['stem']!r} stands there twice")
-            if row.get("split", "") not in ("", *SPLITS):
-                raise InputError(path, f"{row['stem']}: expected train, val or test, found {row['split']!r}")
+            if row.get("split", "") not in ("", UNLABELLED, *SPLITS):
+                allowed = f"train, val, test or {UNLABELLED}"
+                raise InputError(path, f"{row['stem']}: expected {allowed}, found {row['split']!r}")
             rows[row["stem"]] = row
     cases = tuple(cases)
     if missing := sorted(set(rows) - {case.stem for case in cases}):
@@ -188,7 +243,10 @@ def read_splits(path: Path, cases: Iterable[Case]) -> tuple[Case, ...]:
 
 def _updated(case: Case, row: dict[str, str]) -> Case:
     patient, site = row.get("patient") or case.patient, row.get("site") or case.site
-    return replace(case, split=row.get("split", case.split), patient=patient, site=site)
+    split = row.get("split", case.split)
+    if split == UNLABELLED:
+        return replace(case, split="", masks=(), patient=patient, site=site)
+    return replace(case, split=split, patient=patient, site=site)
 
 
 def _shuffled_patients(cases: Sequence[Case], seed: int) -> list[str]:

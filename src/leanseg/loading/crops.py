@@ -30,8 +30,6 @@ class Crops(Dataset[Batch]):
         by_site: draw the site of a crop first, then one of its images, so that small sites weigh as much as large ones.
         foreground: share of crops centred on a foreground pixel, for small structures.
         one_image: cut all crops of a batch from one image.
-        rank: number of this process out of ``world`` that each make their part of the batch.
-        world: number of processes.
 
     Example:
         >>> from leanseg.data.dataset import Case
@@ -53,17 +51,19 @@ class Crops(Dataset[Batch]):
         by_site: bool = False,
         foreground: float = 0.0,
         one_image: bool = False,
-        rank: int = 0,
-        world: int = 1,
     ) -> None:
         self.samples, self.size, self.batch, self.augmentation = samples, size, batch, augmentation
         sites = np.array([sample.case.site if by_site else "" for sample in samples])
         self._groups = [np.flatnonzero(sites == site) for site in np.unique(sites)]
         self.dims, self.seed, self.foreground, self.one_image = dims, seed, foreground, one_image
-        self.rank, self.world = rank, world
+        self.share(rank=0, world=1)
+
+    def share(self, *, rank: int, world: int) -> None:
+        """Make one process's part of each batch: that of number ``rank`` out of ``world``."""
+        self._rank, self._world = rank, world
 
     def __getitem__(self, step: int) -> Batch:
-        first = (step * self.world + self.rank) * self.batch
+        first = (step * self._world + self._rank) * self.batch
         random = [np.random.default_rng((self.seed, first + i)) for i in range(self.batch)]
         chosen = [self._choose(r) for r in random]
         if self.one_image:

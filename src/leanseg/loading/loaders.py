@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from leanseg.loading.crops import Batch, Crops
 from leanseg.loading.samples import Sample
+from leanseg.loading.together import Together
 
 
 class Steps(Sampler[int]):
@@ -37,7 +38,7 @@ class Steps(Sampler[int]):
         return self.length
 
 
-def crop_loader(crops: Crops, *, steps: int, workers: int = 0) -> DataLoader[Batch]:
+def crop_loader(crops: Crops | Together, *, steps: int, workers: int = 0) -> DataLoader[Batch]:
     """Batches of crops, ``steps`` to an epoch.
 
     Args:

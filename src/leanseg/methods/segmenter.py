@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from leanseg.errors import LeansegError
 from leanseg.loading.crops import Batch, Crops
+from leanseg.loading.together import Together
 from leanseg.methods.muon import Muon
 from leanseg.methods.whole_image import hard_masks, mean_dice, true_masks, whole_logits
 from leanseg.types import Classes
@@ -68,8 +69,8 @@ class Segmenter(LightningModule):
     def setup(self, stage: str) -> None:  # noqa: ARG002
         """Let every process make its own part of each batch."""
         crops = getattr(self.trainer.fit_loop._data_source.instance, "dataset", None)
-        if isinstance(crops, Crops):
-            crops.rank, crops.world = self.trainer.global_rank, self.trainer.world_size
+        if isinstance(crops, Crops | Together):
+            crops.share(rank=self.trainer.global_rank, world=self.trainer.world_size)
 
     def on_fit_start(self) -> None:
         """Also train a network that was loaded for use, whose mode Lightning would leave as it is."""
@@ -96,13 +97,21 @@ class Segmenter(LightningModule):
             return (step + 1) / rise
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, self.steps - rise))))
 
+    @property
+    def decay(self) -> float:
+        """Of the moving average at this step; early on it follows quickly."""
+        return min(self.average, (1 + self.global_step) / (10 + self.global_step))
+
     def training_loss(self, batch: Batch) -> Tensor:
         """The mean loss over all answers that the network gives while it learns; most give one."""
-        image = batch["image"].contiguous(memory_format=self._format)
-        several = getattr(self.net, "training_logits", None)
-        answers = several(image) if several else (self.net(image),)
-        losses = [self.loss(logits, batch["target"], batch["valid"]) for logits in answers]
+        losses = [self.loss(logits, batch["target"], batch["valid"]) for logits in self.answers(batch["image"])]
         return torch.stack(losses).mean()
+
+    def answers(self, image: Tensor) -> tuple[Tensor, ...]:
+        """All logits that the network gives while it learns."""
+        image = image.contiguous(memory_format=self._format)
+        several = getattr(self.net, "training_logits", None)
+        return several(image) if several else (self.net(image),)
 
     def training_step(self, batch: Batch, step: int) -> Tensor:  # noqa: ARG002
         loss = self.training_loss(batch)
@@ -115,8 +124,8 @@ class Segmenter(LightningModule):
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:  # noqa: ARG002
-        """Move the average; early on it follows quickly."""
-        decay = min(self.average, (1 + self.global_step) / (10 + self.global_step))
+        """Move the average."""
+        decay = self.decay
         for mean, new in zip(self.averaged.state_dict().values(), self.net.state_dict().values(), strict=True):
             mean.lerp_(new, 1 - decay) if mean.is_floating_point() else mean.copy_(new)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from lightning.pytorch import LightningModule
 from torch import nn
@@ -35,6 +35,12 @@ class Stage:
 
 class Method(Protocol):
     """How a network is trained from a certain situation of labels."""
+
+    needs_unlabelled: ClassVar[bool]
+    """Whether the training samples include some without a mask."""
+
+    stage_names: ClassVar[tuple[str, ...]]
+    """Of all stages, in order."""
 
     def stages(self, train: Sequence[Sample], val: Sequence[Sample]) -> Iterator[Stage]:
         """The fits, one after the other; each is fitted before the next is asked for."""

@@ -14,6 +14,7 @@ NETS = {
     "mini-net": "leanseg.nets.mini_net:MiniNet",
     "mini-net-cascade": "leanseg.nets.cascade:MiniNetCascade",
     "unet": "leanseg.nets.unet:UNet",
+    "xnet-plus": "leanseg.nets.xnet_plus:XNetPlus",
 }
 """Registry: the name used on the command line and in bundles -> ``module:Class``."""
 

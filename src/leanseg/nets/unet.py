@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from leanseg.nets.conv_blocks import Norm, conv_norm_relu, double_conv, layer
 from leanseg.nets.padding import crop_to, pad_to_multiple
 
 
@@ -20,6 +22,7 @@ class UNet(nn.Module):
         classes: channels of the answer, K.
         widths: channels at full, half, quarter, ... resolution.
         up: ``"bilinear"`` interpolates; ``"nearest-conv"`` repeats pixels and halves the channels by a 3x3 convolution.
+        norm: ``"batch"``, or ``"group"`` where batches are small.
         dims: 2 for images, 3 for volumes.
 
     Shape:
@@ -40,58 +43,59 @@ class UNet(nn.Module):
         classes: int = 1,
         widths: tuple[int, ...] = (9, 18, 36),
         up: Literal["bilinear", "nearest-conv"] = "bilinear",
+        norm: Norm = "batch",
         dims: Literal[2, 3] = 2,
     ) -> None:
         super().__init__()
         self.dims, self.up = dims, up
         pairs = list(pairwise(widths))
         self.divisor = 1 << len(pairs)
-        self.halo = _receptive_radius(levels=len(pairs))
+        # Group normalisation takes its means over the whole image.
+        self.halo = None if norm == "group" else _receptive_radius(levels=len(pairs))
         self.encoders = nn.ModuleList(
-            _double_conv(fan_in, fan_out, dims) for fan_in, fan_out in pairwise((in_channels, *widths))
+            double_conv(fan_in, fan_out, dims, norm) for fan_in, fan_out in pairwise((in_channels, *widths))
         )
         halve = up == "nearest-conv"
         self.ups = nn.ModuleList(
-            nn.Sequential(*_conv(coarse, fine, dims)) if halve else nn.Identity() for fine, coarse in pairs
+            nn.Sequential(*conv_norm_relu(coarse, fine, dims, norm)) if halve else nn.Identity()
+            for fine, coarse in pairs
         )
         self.decoders = nn.ModuleList(
-            _double_conv(2 * fine if halve else fine + coarse, fine, dims) for fine, coarse in pairs
+            double_conv(2 * fine if halve else fine + coarse, fine, dims, norm) for fine, coarse in pairs
         )
-        self.head = _layer("Conv", dims)(widths[0], classes, 1)
+        self.head = layer("Conv", dims)(widths[0], classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        size = x.shape[2:]
+        features = self.encode(pad_to_multiple(x, self.divisor))
+        return crop_to(self.decode(features), x.shape[2:])
+
+    def encode(self, x: Tensor, levels: int | None = None) -> list[Tensor]:
+        """Features at full, half, quarter, ... resolution, of the first ``levels`` levels or of all.
+
+        Args:
+            x: (N, C, *spatial), sizes multiples of ``divisor``.
+            levels: how many.
+        """
         pool = F.max_pool2d if self.dims == 2 else F.max_pool3d
-        x = self.encoders[0](pad_to_multiple(x, self.divisor))
-        skips = []
-        for encoder in self.encoders[1:]:
-            skips.append(x)
-            x = encoder(pool(x, 2))
+        features: list[Tensor] = []
+        for encoder in self.encoders[:levels]:
+            features.append(encoder(pool(features[-1], 2) if features else x))
+        return features
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits (N, K, *spatial) from features as :meth:`encode` gives them; the last are the coarsest."""
+        *skips, x = features
         for level in reversed(range(len(skips))):
             x = torch.cat([self.ups[level](self._upsample(x)), skips[level]], 1)
             x = self.decoders[level](x)
         logits: Tensor = self.head(x)
-        return crop_to(logits, size)
+        return logits
 
     def _upsample(self, x: Tensor) -> Tensor:
         if self.up == "nearest-conv":
             return F.interpolate(x, scale_factor=2, mode="nearest")
         mode = "bilinear" if self.dims == 2 else "trilinear"
         return F.interpolate(x, scale_factor=2, mode=mode, align_corners=False)
-
-
-def _layer(kind: str, dims: int) -> type[nn.Module]:
-    layer: type[nn.Module] = getattr(nn, f"{kind}{dims}d")
-    return layer
-
-
-def _conv(fan_in: int, fan_out: int, dims: int) -> list[nn.Module]:
-    conv = _layer("Conv", dims)(fan_in, fan_out, 3, padding=1, bias=False)
-    return [conv, _layer("BatchNorm", dims)(fan_out), nn.ReLU(inplace=True)]
-
-
-def _double_conv(fan_in: int, fan_out: int, dims: int) -> nn.Sequential:
-    return nn.Sequential(*_conv(fan_in, fan_out, dims), *_conv(fan_out, fan_out, dims))
 
 
 def _receptive_radius(*, levels: int) -> int:

@@ -76,8 +76,8 @@ def fit(
         method.network.load_state_dict(load_file(done))
         return method.network.eval()
     for stage in method.stages(train, val):
-        _fit_stage(stage, folder, machine, resume, each_epoch)
-        _load_best(stage, folder)
+        _fit_stage(stage, folder / stage.name, machine, resume, each_epoch)
+        _load_best(stage, folder / stage.name)
     net = method.result()
     with replacing(done) as part:
         save_file(net.state_dict(), part)

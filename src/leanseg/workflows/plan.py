@@ -139,19 +139,20 @@ class _Decisions:
         return value
 
 
-def make_plan(dataset: Dataset, seen: Survey, wishes: Wishes, *, divisor: int, bf16: bool) -> Plan:
+def make_plan(dataset: Dataset, seen: Survey, wishes: Wishes, *, dims: int, divisor: int, bf16: bool) -> Plan:
     """Decide what the user left open.
 
     Args:
         dataset: its modality counts.
         seen: from :func:`survey`.
         wishes: decisions of the user, which stand.
+        dims: of the network; one of 2 sees volumes slice by slice.
         divisor: of the network; crops are multiples of it.
         bf16: whether device and network gain from 16-bit arithmetic.
     """
     log = _Decisions()
     preprocessing = _preprocessing(dataset, seen, wishes, log)
-    crops = _crops(seen, wishes, log, longest=preprocessing.longest, divisor=divisor)
+    crops = _crops(seen, wishes, log, longest=preprocessing.longest, divisor=divisor, dims=dims)
     optimiser: Optimiser = log.decide("optimiser", wishes.optimiser, "muon", "learns small networks in fewer steps")
     rate = LEARNING_RATES[optimiser]
     bits = "device and network gain from bf16" if bf16 else "bf16 brings nothing to this network here"
@@ -184,16 +185,18 @@ def _preprocessing(dataset: Dataset, seen: Survey, wishes: Wishes, log: _Decisio
     )
 
 
-def _crops(seen: Survey, wishes: Wishes, log: _Decisions, *, longest: int | None, divisor: int) -> dict[str, Any]:
+def _crops(
+    seen: Survey, wishes: Wishes, log: _Decisions, *, longest: int | None, divisor: int, dims: int
+) -> dict[str, Any]:
     """Size and number of the crops, and from where they are taken."""
-    crop, batch = _crop_size(seen, longest, divisor)
+    crop, batch = _crop_size(seen, longest, divisor, dims)
     crop = log.decide("crop", wishes.crop, crop, "whole images" if longest else "small crops of large images")
     alone = len(seen.sides) == 2 and longest is None
     why = "batch normalisation learns to cope with single images" if alone else "each gives few crops"
     small = 0.5 if seen.share < SMALL_SHARE else 0.0
     return {
         "crop": -(-crop // divisor) * divisor,
-        "batch": log.decide("batch", wishes.batch, batch, f"{batch * crop ** len(seen.sides):,} pixels a step"),
+        "batch": log.decide("batch", wishes.batch, batch, f"{batch * crop**dims:,} pixels a step"),
         "one_image": log.decide("one image a step", wishes.one_image, alone, why),
         "foreground": log.decide(
             "foreground crops", wishes.foreground, small, f"{seen.share:.2%} of the pixels are foreground"
@@ -208,12 +211,12 @@ def _channels(dataset: Dataset, seen: Survey) -> tuple[str, ...]:
     return named.get(seen.channels, tuple(f"channel {n + 1}" for n in range(seen.channels)))
 
 
-def _crop_size(seen: Survey, longest: int | None, divisor: int) -> tuple[int, int]:
-    if len(seen.sides) == 3:
+def _crop_size(seen: Survey, longest: int | None, divisor: int, dims: int) -> tuple[int, int]:
+    if dims == 3:
         side = max(divisor, min(48, *seen.sides) // divisor * divisor)
         return side, 2
     if longest:
         side = round(longest * min(1.0, 1.1 * min(seen.sides) / max(seen.sides)))
         return side, max(2, round(65_536 / side**2 * 4))
-    side = min(THIN_CROP, max(seen.sides))
+    side = min(THIN_CROP, max(seen.sides[-2:]))
     return side, max(2, round(65_536 / side**2))

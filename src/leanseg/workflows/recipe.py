@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from leanseg import losses, nets
+from leanseg import losses, methods, nets
 from leanseg.bundle import Bundle, read_bundle
 from leanseg.data.dataset import Case, Dataset
 from leanseg.errors import UsageError
 from leanseg.images.atomic import replacing
 from leanseg.loading.augment import Augmentation
 from leanseg.loading.samples import Sample, load_samples
-from leanseg.methods import METHODS
-from leanseg.methods.supervised import Supervised
+from leanseg.methods.schedule import Schedule
+from leanseg.methods.stage import Method
 from leanseg.report.contents import Decision
 from leanseg.workflows.plan import Plan, Wishes, make_plan, survey
 
@@ -55,8 +55,6 @@ class Recipe:
     """
 
     def __init__(self, options: Train, dataset: Dataset, train: Sequence[Case]) -> None:
-        if options.method not in METHODS:
-            raise UsageError(f"unknown method {options.method!r}; registered are {', '.join(METHODS)}")
         self.options, self.dataset = options, dataset
         self.start = read_bundle(options.init) if options.init else None
         seen = survey(dataset, train)
@@ -74,10 +72,11 @@ class Recipe:
             # The weights are used to what their preprocessing gives them.
             known = self.start.preprocessing
             wishes = replace(wishes, field_of_view=known.field_of_view, diameter=known.diameter, longest=known.longest)
-        plan = make_plan(dataset, seen, wishes, divisor=int(getattr(net, "divisor", 1)), bf16=bf16)
+        grid = {"dims": int(getattr(net, "dims", 2)), "divisor": int(getattr(net, "divisor", 1))}
+        plan = make_plan(dataset, seen, wishes, **grid, bf16=bf16)
         preprocessing = self.start.preprocessing if self.start else plan.preprocessing
         self._plan = replace(plan, preprocessing=preprocessing, net=self.net, keywords=self.keywords)
-        self.method(self._plan, 0)  # a wrong loss or augmentation ends here, before anything is read or written
+        self._chosen(self._plan)  # a wrong loss or augmentation ends here, before anything is read or written
 
     def network(self, fold: int) -> nn.Module:
         """A fresh network, started from ``--init`` where that is given."""
@@ -100,8 +99,7 @@ class Recipe:
         plan = self._plan
         if self.options.minutes is not None:
             seconds = self._seconds_a_step(plan, list(samples.values()))
-            trainings = self.options.folds + self.options.refit
-            steps = FITTING_SHARE * 60 * self.options.minutes / trainings / seconds
+            steps = FITTING_SHARE * 60 * self.options.minutes / self.options.trainings / seconds
             length = max(1, min(plan.epoch_steps, round(steps / LEAST_EPOCHS)))
             plan = self._lasting(max(1, round(steps / length)), length, f"{seconds:.2f} s a step fit into the minutes")
         with replacing(file) as part:
@@ -118,18 +116,29 @@ class Recipe:
         )
         return replace(self._plan, epochs=epochs, epoch_steps=epoch_steps, decisions=decisions)
 
-    def method(self, plan: Plan, fold: int) -> Supervised:
-        """The method with everything it needs."""
+    def method(self, plan: Plan, fold: int, *, name: str, keywords: str) -> Method:
+        """A method by its name and its own keywords (JSON), with everything it needs."""
         options = self.options
         exclusive = not self.dataset.classes.sigmoid
         weights = {"alpha": options.alpha} if options.loss == "dice-jaccard-bce" else {}
+        return methods.create(
+            name,
+            net=self.network(fold),
+            loss=losses.create(options.loss, exclusive=exclusive, **weights),
+            schedule=self._schedule(plan, fold),
+            **_json(keywords, "--method-keywords"),
+        )
+
+    def _chosen(self, plan: Plan) -> Method:
+        return self.method(plan, 0, name=self.options.method, keywords=self.options.method_keywords)
+
+    def _schedule(self, plan: Plan, fold: int) -> Schedule:
+        options = self.options
         try:
             augmentation = Augmentation(**_json(options.augment, "--augment"))
         except TypeError as error:
             raise UsageError(f"--augment: {error}") from error
-        return Supervised(
-            net=self.network(fold),
-            loss=losses.create(options.loss, exclusive=exclusive, **weights),
+        return Schedule(
             classes=self.dataset.classes,
             crop=plan.crop,
             batch=plan.batch,
@@ -146,17 +155,18 @@ class Recipe:
         )
 
     def _seconds_a_step(self, plan: Plan, samples: Sequence[Sample]) -> float:
-        method = self.method(replace(plan, epochs=1), 0)
-        (stage,) = method.stages(samples, samples[:1])
-        optimiser = method.module.configure_optimizers()["optimizer"]
+        # The last stage costs most, and nothing needs to be fitted for its steps to be timed.
+        *_, stage = self._chosen(plan).stages(samples, samples[:1])
+        module: Any = stage.module
+        optimiser = module.configure_optimizers()["optimizer"]
         durations: list[float] = []
         for batch in islice(stage.train, TRIAL_STEPS):
             if len(durations) > 2 * WARMING_STEPS and sum(durations) > TRIAL_SECONDS:
                 break
             started = time.perf_counter()
             optimiser.zero_grad()
-            loss = method.module.training_loss(batch)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = module.training_loss(batch)
+            loss.backward()
             optimiser.step()
             durations.append(time.perf_counter() - started)
         return statistics.median(durations[WARMING_STEPS:] or durations)

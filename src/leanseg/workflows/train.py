@@ -15,12 +15,12 @@ from rich.table import Table
 
 from leanseg.data.dataset import Case, Dataset
 from leanseg.data.folder import open_dataset
-from leanseg.data.splits import complete_splits, folds, write_splits
+from leanseg.data.splits import check_unlabelled, complete_splits, folds, keep_labelled, write_splits
 from leanseg.errors import UsageError, require
 from leanseg.workflows.config import fields_for, read_config, write_config
 from leanseg.workflows.evaluation import Evaluation
 from leanseg.workflows.plan import Plan
-from leanseg.workflows.score_tables import terminal_table
+from leanseg.workflows.score_tables import sentence, terminal_table
 from leanseg.workflows.train_scores import score_test, score_unseen
 
 if TYPE_CHECKING:
@@ -41,7 +41,12 @@ class Train:
     Args:
         data: a folder of images and masks.
         out: the folder of the run; it ends up with model/, report.html, scores.csv, scores.json and splits.csv.
-        method: how to train; "supervised" needs a mask for every training image.
+        method: how to train; "supervised" needs a mask for every training image, "wt-bcp" learns from a few masks
+            and from images without.
+        method_keywords: constructor keywords of the method as JSON, for instance '{"mix": false}'.
+        labelled: keep the masks of so many training patients; the others count as unlabelled.
+        baseline: with a method other than supervised, also train "supervised" on the same labels, as long, into
+            OUT/baseline, and compare both.
         net: a registered network, or package.module:Class with --trust.
         net_keywords: constructor keywords of the network as JSON, for instance '{"variant": "b"}'.
         loss: dice-jaccard-bce, dice, jaccard or cross-entropy.
@@ -82,6 +87,9 @@ class Train:
     data: tyro.conf.Positional[Path]
     out: Path
     method: str = "supervised"
+    method_keywords: str = "{}"
+    labelled: int | None = None
+    baseline: bool = True
     net: str = "mini-net"
     net_keywords: str = "{}"
     loss: str = "dice-jaccard-bce"
@@ -140,40 +148,64 @@ class Train:
         return Train(**{**fields, "data": self.data, "out": self.out, "resume": True})
 
     def _train(self) -> Evaluation:
+        from leanseg.methods import method_class
         from leanseg.workflows.bundling import bundled, refitted
         from leanseg.workflows.clock import Clock
         from leanseg.workflows.recipe import Recipe
         from leanseg.workflows.train_report import FACTS, write_train_report
 
         clock = Clock(self.out / FACTS)
-        dataset = open_dataset(self.data)
-        dataset = replace(dataset, cases=complete_splits(dataset.cases, seed=self.seed))
+        dataset = self._dataset()
         parts = self._folds(dataset)
         recipe = Recipe(self, dataset, parts[0][0])
         self.out.mkdir(parents=True, exist_ok=True)
         if not self.resume:
             write_config(self, self.out)
-        write_splits(dataset.cases, self.out / "splits.csv")
-        samples = recipe.samples([*parts[0][0], *parts[0][1]])
+        write_splits((*dataset.cases, *dataset.unlabelled), self.out / "splits.csv")
+        extra = dataset.unlabelled if method_class(self.method).needs_unlabelled else ()
+        samples = recipe.samples([*parts[0][0], *parts[0][1], *extra])
         plan = recipe.plan(samples, self.out / "plan.json")
         _print_plan(dataset, plan)
-        fit = partial(self._fit, recipe, plan, samples, clock)
-        nets = [fit(number, part) for number, part in enumerate(parts)]
-        unseen = [val for _, val in parts]
-        bundle = bundled(self, dataset, plan, nets, unseen)
+        bundles = []
+        for options in self._runs():
+            fit = partial(options._fit, recipe, plan, samples, clock)
+            nets = [fit(number, part) for number, part in enumerate(parts)]
+            bundles.append(bundled(options, dataset, plan, nets, [val for _, val in parts]))
         tested = bool(dataset.subset("test"))
         if not tested:
-            result = score_unseen(self, bundle, dataset, unseen)
+            result = score_unseen(self, bundles, dataset, [val for _, val in parts])
         if self.refit:
-            everything = tuple(sample.case for sample in samples.values())
-            bundle = refitted(bundle, fit(len(parts), (everything, ())))
+            everything = tuple(case for part in parts[0] for case in part)
+            net = self._fit(recipe, plan, samples, clock, len(parts), (everything, ()))
+            bundles[0] = refitted(bundles[0], net)
         if tested:
-            result = score_test(self, bundle, dataset)
-        write_train_report(self, dataset, plan, bundle, result, clock)
-        console = Console()
-        console.print(terminal_table(result.summaries))
-        console.print(f"{escape(str(self.out))}: model/, report.html, scores.csv, scores.json", highlight=False)
+            result = score_test(self, bundles, dataset)
+        write_train_report(self, dataset, plan, bundles[0], result, clock)
+        _say(result, self.out)
         return result
+
+    @property
+    def trainings(self) -> int:
+        """Number of fits of the plan's length."""
+        return self.folds * len(self._runs()) + self.refit
+
+    def _runs(self) -> list[Train]:
+        """These options, and those of the baseline where there is one."""
+        if self.method == "supervised" or not self.baseline:
+            return [self]
+        return [self, replace(self, method="supervised", method_keywords="{}", out=self.out / "baseline")]
+
+    def _dataset(self) -> Dataset:
+        from leanseg.methods import method_class
+
+        dataset = open_dataset(self.data)
+        dataset = replace(dataset, cases=complete_splits(dataset.cases, seed=self.seed))
+        if self.labelled is not None:
+            cases, lost = keep_labelled(dataset.cases, patients=self.labelled, seed=self.seed)
+            dataset = replace(dataset, cases=cases, unlabelled=(*dataset.unlabelled, *lost))
+        if method_class(self.method).needs_unlabelled:
+            check_unlabelled(dataset.cases, dataset.unlabelled)
+        return dataset
 
     def _folds(self, dataset: Dataset) -> list[Fold]:
         train, val = dataset.subset("train"), dataset.subset("val")
@@ -199,10 +231,21 @@ class Train:
             logger=self.logger,
             patience=self.patience,
         )
-        method = recipe.method(plan, number)
+        method = recipe.method(plan, number, name=self.method, keywords=self.method_keywords)
         train, val = ([samples[case.stem] for case in cases] for cases in part)
+        if method.needs_unlabelled:
+            train += [sample for sample in samples.values() if not sample.case.masks]
         folder = self.out / f"fold-{number}"
         return fit(method, train, val, folder=folder, machine=machine, resume=self.resume, each_epoch=clock.keep)
+
+
+def _say(result: Evaluation, out: Path) -> None:
+    console = Console()
+    console.print(terminal_table(result.summaries))
+    for comparison in result.comparisons:
+        if comparison.score == "dice":
+            console.print(escape(sentence(comparison)), highlight=False, soft_wrap=True)
+    console.print(f"{escape(str(out))}: model/, report.html, scores.csv, scores.json", highlight=False)
 
 
 def _print_plan(dataset: Dataset, plan: Plan) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from leanseg.bundle import Bundle
 from leanseg.data.dataset import Dataset
 from leanseg.images.atomic import replacing
+from leanseg.methods import method_class
 from leanseg.report.charts import Curve
 from leanseg.report.contents import TrainReport
 from leanseg.report.html import write_report
@@ -30,10 +31,13 @@ def write_train_report(
     options: Train, dataset: Dataset, plan: Plan, bundle: Bundle, result: Evaluation, clock: Clock
 ) -> Path:
     """Write ``OUT/report.html``, and time, memory and size as ``OUT/facts.json``."""
-    logs = [options.out / f"fold-{number}" / "metrics.csv" for number in range(options.folds)]
+    folders = [options.out / f"fold-{number}" for number in range(options.folds)]
+    stages = method_class(options.method).stage_names
+    logs = [[folder / stage / "metrics.csv" for stage in stages] for folder in folders]
     loss, dice = _curves(logs, "loss"), _curves(logs, "val_dice")
     tested = bool(dataset.subset("test"))
-    first = dice[0] if dice and dice[0].y else None
+    last = _curves([[logs[0][-1]]], "val_dice")[0]
+    before = dice[0].x[-1] - last.x[-1] if last.x else 0.0
     thresholds = ", ".join(f"{t:.3f}" for t in bundle.threshold)
     report = TrainReport(
         title=f"Training on {dataset.name or dataset.root.resolve().name}",
@@ -48,7 +52,7 @@ def write_train_report(
         plan=plan.decisions,
         loss=loss,
         dice=dice,
-        chosen=first.x[first.y.index(max(first.y))] if first else None,
+        chosen=before + last.x[last.y.index(max(last.y))] if last.y else None,
         seconds=clock.seconds,
         peak_memory=clock.peak_memory,
         parameters=_parameters(bundle),
@@ -68,13 +72,18 @@ def _no_test(options: Train, tested: bool) -> Sequence[str]:
     return (note, "The model was trained once more after this, on all images.") if options.refit else (note,)
 
 
-def _curves(logs: Sequence[Path], column: str) -> list[Curve]:
+def _curves(folds: Sequence[Sequence[Path]], column: str) -> list[Curve]:
+    """One curve for each fold, its stages after each other."""
     curves = []
-    for number, log in enumerate(logs):
-        with log.open(newline="", encoding="utf-8") as file:
-            rows = [(float(row["epoch"]), float(row[column])) for row in csv.DictReader(file) if row.get(column)]
-        name = column if len(logs) == 1 else f"fold {number}"
-        curves.append(Curve(name=name, x=[x for x, _ in rows], y=[y for _, y in rows]))
+    for number, logs in enumerate(folds):
+        points: list[tuple[float, float]] = []
+        for log in logs:
+            begun = points[-1][0] + 1 if points else 0.0
+            with log.open(newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if row.get(column)]
+            points += [(begun + float(row["epoch"]), float(row[column])) for row in rows]
+        name = column if len(folds) == 1 else f"fold {number}"
+        curves.append(Curve(name=name, x=[x for x, _ in points], y=[y for _, y in points]))
     return curves
 
 

@@ -34,17 +34,22 @@ class OutOfFold:
         return self.judges[case.stem].answer(case, image)
 
 
-def score_test(options: Train, bundle: Bundle, dataset: Dataset) -> Evaluation:
-    """Score the model on the test split, which is opened here for the first time."""
-    return _score(options, dataset, _model(options, bundle, dataset), dataset.subset("test"), "test")
+def score_test(options: Train, bundles: Sequence[Bundle], dataset: Dataset) -> Evaluation:
+    """Score models on the test split, which is opened here for the first time."""
+    models = [_model(options, bundle, dataset) for bundle in bundles]
+    return _score(options, dataset, models, dataset.subset("test"), "test")
 
 
-def score_unseen(options: Train, bundle: Bundle, dataset: Dataset, unseen: Sequence[Sequence[Case]]) -> Evaluation:
+def score_unseen(
+    options: Train, bundles: Sequence[Bundle], dataset: Dataset, unseen: Sequence[Sequence[Case]]
+) -> Evaluation:
     """Score each network of a bundle on the validation cases of its fold, for want of a test split."""
-    alone = [_model(options, replace(bundle, parts=(part,)), dataset) for part in bundle.parts]
-    judges = {case.stem: model for model, cases in zip(alone, unseen, strict=True) for case in cases}
-    cases = [case for fold in unseen for case in fold]
-    return _score(options, dataset, OutOfFold(name=bundle.name, judges=judges), cases, "validation")
+    contestants = []
+    for bundle in bundles:
+        alone = [_model(options, replace(bundle, parts=(part,)), dataset) for part in bundle.parts]
+        judges = {case.stem: model for model, cases in zip(alone, unseen, strict=True) for case in cases}
+        contestants.append(OutOfFold(name=bundle.name, judges=judges))
+    return _score(options, dataset, contestants, [case for fold in unseen for case in fold], "validation")
 
 
 def _model(options: Train, bundle: Bundle, dataset: Dataset) -> Model:
@@ -52,7 +57,9 @@ def _model(options: Train, bundle: Bundle, dataset: Dataset) -> Model:
     return Model(name=bundle.name, predictor=predictor, classes=bundle.classes, wanted=dataset.classes)
 
 
-def _score(options: Train, dataset: Dataset, contestant: Contestant, cases: Sequence[Case], split: str) -> Evaluation:
-    result = evaluate_cases(dataset, cases, [contestant])
+def _score(
+    options: Train, dataset: Dataset, contestants: Sequence[Contestant], cases: Sequence[Case], split: str
+) -> Evaluation:
+    result = evaluate_cases(dataset, cases, contestants)
     write_scores(result, options.out, facts={"Data": dataset.name or dataset.root.name, "Split": split})
     return result
