@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import cv2
 import numpy as np
@@ -95,11 +97,13 @@ class Augmentation:
         return image
 
 
-def warp(image: Array, labels: NDArray[np.uint8], matrix: Array, size: int) -> tuple[Array, NDArray[np.uint8]]:
+def warp(
+    image: Sequence[Array] | Array, labels: NDArray[np.uint8], matrix: Array, size: int
+) -> tuple[Array, NDArray[np.uint8]]:
     """Sample a square crop: linear for the image, nearest for labels, so that they keep their exact values.
 
     Args:
-        image: (C, H, W); outside it is 0.
+        image: (C, H, W), or C planes (H, W); outside it is 0.
         labels: (T, H, W); outside they are 0.
         matrix: (2, 3) of :meth:`Augmentation.matrix`.
         size: side of the crop in pixels.
@@ -111,7 +115,7 @@ def warp(image: Array, labels: NDArray[np.uint8], matrix: Array, size: int) -> t
         [[[0.0, 1.0], [2.0, 3.0]]]
     """
 
-    def sample(planes: NDArray[np.generic], mode: int) -> list[NDArray[np.generic]]:
+    def sample(planes: Sequence[Any] | NDArray[Any], mode: int) -> list[NDArray[np.generic]]:
         flags = mode | cv2.WARP_INVERSE_MAP
         return [cv2.warpAffine(plane, matrix, (size, size), flags=flags) for plane in planes]
 

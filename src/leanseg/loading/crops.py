@@ -30,6 +30,8 @@ class Crops(Dataset[Batch]):
         by_site: draw the site of a crop first, then one of its images, so that small sites weigh as much as large ones.
         foreground: share of crops centred on a foreground pixel, for small structures.
         one_image: cut all crops of a batch from one image.
+        maps: float maps (E, *spatial) of each sample, read anew for every crop, which follow the image's geometry but
+            not its changes of appearance; they come as ``"maps"``.
 
     Example:
         >>> from leanseg.data.dataset import Case
@@ -51,11 +53,13 @@ class Crops(Dataset[Batch]):
         by_site: bool = False,
         foreground: float = 0.0,
         one_image: bool = False,
+        maps: Sequence[Tensor] = (),
     ) -> None:
         self.samples, self.size, self.batch, self.augmentation = samples, size, batch, augmentation
         sites = np.array([sample.case.site if by_site else "" for sample in samples])
         self._groups = [np.flatnonzero(sites == site) for site in np.unique(sites)]
         self.dims, self.seed, self.foreground, self.one_image = dims, seed, foreground, one_image
+        self.maps = maps
         self.share(rank=0, world=1)
 
     def share(self, *, rank: int, world: int) -> None:
@@ -69,10 +73,12 @@ class Crops(Dataset[Batch]):
         if self.one_image:
             chosen = [chosen[0]] * self.batch
         crops = [self._crop(number, r) for number, r in zip(chosen, random, strict=True)]
-        images, labels, matrices = zip(*crops, strict=True)
+        images, maps, labels, matrices = zip(*crops, strict=True)
         cases = [self.samples[i].case for i in chosen]
         stacked = torch.from_numpy(np.stack(labels))
+        extra = {"maps": torch.from_numpy(np.stack(maps))} if self.maps else {}
         return {
+            **extra,
             "image": torch.from_numpy(np.stack(images)),
             "target": stacked[:, :-1],
             "valid": stacked[:, -1:],
@@ -87,22 +93,28 @@ class Crops(Dataset[Batch]):
         group = self._groups[random.integers(len(self._groups))]
         return int(group[random.integers(len(group))])
 
-    def _crop(self, number: int, random: np.random.Generator) -> tuple[Any, Any, Any]:
+    def _crop(self, number: int, random: np.random.Generator) -> tuple[Any, Any, Any, Any]:
         sample = self.samples[number]
         image, target, valid = (_array(t) for t in (sample.image, sample.target, sample.valid))
         centre = self._centre(target, valid, random)
+        channels = len(image)
+        planes = [*image, *(plane.float().numpy() for plane in self.maps[number])] if self.maps else image
         if self.dims == 3:
-            crop, labels = _block(image, target, valid, centre, self.size, random, flips=self.augmentation.flips)
+            crop, labels = _block(
+                np.stack(planes), target, valid, centre, self.size, random, flips=self.augmentation.flips
+            )
             matrix = np.zeros((2, 3), np.float32)
         else:
             if image.ndim == 4:
-                image, target, valid = image[:, centre[0]], target[:, centre[0]], valid[:, centre[0]]
+                planes = [plane[centre[0]] for plane in planes]
+                target, valid = target[:, centre[0]], valid[:, centre[0]]
             y, x = centre[-2:]
             # An even crop is centred between pixels, so that unwarped crops copy pixels instead of averaging them.
             half = 0.0 if self.size % 2 else 0.5
             matrix = self.augmentation.matrix((x + half, y + half), self.size, random)
-            crop, labels = warp(image, np.concatenate([target, valid]), matrix, self.size)
-        return self.augmentation.appearance(crop, random).astype(np.float32), labels, matrix
+            crop, labels = warp(planes, np.concatenate([target, valid]), matrix, self.size)
+        image, maps = crop[:channels], crop[channels:]
+        return self.augmentation.appearance(image, random).astype(np.float32), maps, labels, matrix
 
     def _centre(self, target: Any, valid: Any, random: np.random.Generator) -> tuple[int, ...]:
         """A random pixel that counts, or of the foreground if there is any; tried before all pixels are looked at."""
