@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from leanseg.methods.stage import Method
 
 METHODS = {
+    "spatial-label-noise": "leanseg.methods.spatial_label_noise:SpatialLabelNoise",
     "supervised": "leanseg.methods.supervised:Supervised",
     "wt-bcp": "leanseg.methods.wt_bcp:WtBcp",
 }

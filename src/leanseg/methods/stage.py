@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from lightning.pytorch import LightningModule
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from leanseg.loading.crops import Batch
@@ -54,3 +54,7 @@ class Method(Protocol):
     def result(self) -> nn.Module:
         """The trained network, ready for use."""
         ...
+
+    def findings(self, net: nn.Module) -> dict[str, Tensor]:  # noqa: ARG002
+        """What else was learnt, by name, to be kept beside the weights of the result; most methods find nothing."""
+        return {}

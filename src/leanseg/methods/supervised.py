@@ -15,12 +15,12 @@ from leanseg.loading.loaders import crop_loader, sample_loader
 from leanseg.loading.samples import Sample
 from leanseg.methods.schedule import Schedule
 from leanseg.methods.segmenter import Segmenter
-from leanseg.methods.stage import Stage
+from leanseg.methods.stage import Method, Stage
 
 UNCHANGED = Augmentation(rotation=0, scale=1, gain=0, offset=0)
 
 
-class Supervised:
+class Supervised(Method):
     """The default method: every image has a mask.
 
     Args:

@@ -14,11 +14,11 @@ from leanseg.loading.together import Together
 from leanseg.methods.copy_paste import CopyPaste, LabelledPaste
 from leanseg.methods.schedule import Schedule
 from leanseg.methods.segmenter import Segmenter
-from leanseg.methods.stage import Stage
+from leanseg.methods.stage import Method, Stage
 from leanseg.methods.supervised import settled
 
 
-class WtBcp:
+class WtBcp(Method):
     """Learns from labelled images pasted into each other, then from labelled and unlabelled ones pasted both ways.
 
     Any network will do. With ``net="xnet-plus"`` the image goes through wavelet branches as well, whose answers are

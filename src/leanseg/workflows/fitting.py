@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from leanseg.loading.samples import Sample
     from leanseg.methods.stage import Method, Stage
 
-LAST, BEST, WEIGHTS = "last.ckpt", "best.ckpt", "weights.safetensors"
+LAST, BEST, WEIGHTS, FINDINGS = "last.ckpt", "best.ckpt", "weights.safetensors", "findings.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,9 @@ def fit(
         _fit_stage(stage, folder / stage.name, machine, resume, each_epoch)
         _load_best(stage, folder / stage.name)
     net = method.result()
+    if found := method.findings(net):
+        with replacing(folder / FINDINGS) as part:
+            save_file(found, part)
     with replacing(done) as part:
         save_file(net.state_dict(), part)
     return net

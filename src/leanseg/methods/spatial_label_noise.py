@@ -1,0 +1,145 @@
+"""Labels that are wrong in patches: training that doubts them where neighbours are doubtful, and says where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from leanseg.errors import UsageError
+from leanseg.loading.loaders import crop_loader, sample_loader
+from leanseg.loading.samples import Sample
+from leanseg.methods.kms import STIFFEST
+from leanseg.methods.label_error_field import Bound, error_probability, soft_labels
+from leanseg.methods.noisy_segmenter import NoisySegmenter, fit_field, stacked
+from leanseg.methods.schedule import Schedule
+from leanseg.methods.stage import Method, Stage
+from leanseg.methods.supervised import settled
+
+START = (-5.0, 1.0)
+"""Mean of a field, and its deviation before softplus, while nothing is known: 1.5 % of the labels are wrong."""
+
+FROM_SCRATCH = 150
+"""Steps of a field that was not fitted while training."""
+
+
+class SpatialLabelNoise(Method):
+    """Learns the network and, for each training image, a Gaussian field: the logit of "this label is wrong".
+
+    Neighbouring pixels err together, so that a shifted outline or a forgotten object is found as a whole. The same
+    error in all labels cannot be found: it looks like the truth.
+
+    Args:
+        net: the network.
+        loss: of the first epochs, in which labels are believed; afterwards the bound takes its place.
+        schedule: crops, steps and optimiser.
+        bound: "tight", or "paper" for the bound of the source.
+        correlation: of the errors of neighbouring pixels, from 0 to 0.99.
+        prior_logit: mean of the field's prior; -2 expects 18 % wrong labels.
+        prior_scale: standard deviation of the prior.
+        e_steps: steps of each field after an epoch.
+        e_rate: their learning rate, in logits.
+        warm_up: epochs in which labels are believed.
+        nodes: of the Gauss-Hermite sums.
+
+    Raises:
+        UsageError: classes overlap, the correlation is out of range, or no epoch is left after the first ones.
+
+    Source:
+        Tadokoro, Takagi and Maeda, arXiv 2504.14795; the tight bound and its error probabilities are ours.
+    """
+
+    needs_unlabelled: ClassVar[bool] = False
+    stage_names: ClassVar[tuple[str, ...]] = ("fit",)
+
+    def __init__(
+        self,
+        *,
+        net: nn.Module,
+        loss: nn.Module,
+        schedule: Schedule,
+        bound: Bound = "tight",
+        correlation: float = 0.75,
+        prior_logit: float = -2.0,
+        prior_scale: float = 1.3132617,
+        e_steps: int = 10,
+        e_rate: float = 0.1,
+        warm_up: int = 3,
+        nodes: int = 20,
+    ) -> None:
+        if schedule.classes.overlapping:
+            raise UsageError("spatial-label-noise needs classes that exclude each other, found overlapping ones")
+        if not 0 <= correlation <= STIFFEST:
+            raise UsageError(f"correlation is from 0 to {STIFFEST}, found {correlation}")
+        if not 0 <= warm_up < schedule.epochs:
+            raise UsageError(f"warm_up takes all of {schedule.epochs} epochs: give more --epochs, or a lower warm_up")
+        self.net, self.loss, self.schedule, self.warm_up = net, loss, schedule, warm_up
+        self.e_steps, self.e_rate = e_steps, e_rate
+        rho = (correlation,) * int(getattr(net, "dims", 2))
+        self.prior: dict[str, Any] = {"mu": prior_logit, "s": prior_scale, "rho": rho, "rho_q": rho, "kind": bound}
+        self.prior["nodes"] = nodes
+        self._fields: list[Tensor] = []
+        self._train: Sequence[Sample] = ()
+        self._val: Sequence[Sample] = ()
+        self._module: NoisySegmenter | None = None
+
+    def stages(self, train: Sequence[Sample], val: Sequence[Sample]) -> Iterator[Stage]:
+        """One fit."""
+        schedule, (name,) = self.schedule, self.stage_names
+        self._train, self._val = train, val
+        self._fields = [_unknown(sample) for sample in train]
+        self._module = NoisySegmenter(
+            net=self.net,
+            loss=self.loss,
+            samples=train,
+            fields=self._fields,
+            prior=self.prior,
+            e_steps=self.e_steps,
+            e_rate=self.e_rate,
+            warm_up=self.warm_up * schedule.epoch_steps,
+            **schedule.fitting(epochs=schedule.epochs),
+        )
+        crops = schedule.crops(train, self.net, maps=self._fields)
+        loader = crop_loader(crops, steps=schedule.epoch_steps, workers=schedule.workers)
+        yield Stage(name=name, module=self._module, train=loader, val=sample_loader(val), epochs=schedule.epochs)
+
+    @property
+    def network(self) -> nn.Module:
+        """The network as it was given."""
+        return self.net
+
+    def result(self) -> nn.Module:
+        """The averaged weights, with normalisation statistics estimated anew for them."""
+        assert self._module is not None
+        return settled(self._module.averaged, self._train, self.schedule)
+
+    def findings(self, net: nn.Module) -> dict[str, Tensor]:
+        """For each training and validation image, ``wrong/STEM``: P(label is wrong) x 255, ``right/STEM``: corrected.
+
+        A validation image, which taught the network nothing, gets its field here.
+        """
+        found = {}
+        known = [(sample, field, self.e_steps) for sample, field in zip(self._train, self._fields, strict=True)]
+        fresh = [(sample, _unknown(sample), FROM_SCRATCH) for sample in self._val]
+        for sample, field, steps in (*known, *fresh):
+            fitted = fit_field(net, sample, field, prior=self.prior, steps=steps, rate=self.e_rate)
+            logits, labels, valid, mean, raw = stacked(net, sample, fitted)
+            deviation = F.softplus(raw)
+            wrong = error_probability(logits, labels, mean, deviation) * (valid > 0)
+            right = soft_labels(logits, labels, mean, deviation).argmax(1, keepdim=True)
+            right = torch.where(valid > 0, right, labels)
+            shape = sample.target.shape
+            found[f"wrong/{sample.case.stem}"] = (255 * wrong).round().to(torch.uint8).reshape(shape)
+            found[f"right/{sample.case.stem}"] = right.to(torch.uint8).reshape(shape)
+        return found
+
+
+def _unknown(sample: Sample) -> Tensor:
+    """A field of which nothing is known, in memory that processes share: crops are cut while it is written to."""
+    start = torch.tensor(START, dtype=torch.float16).view(2, *[1] * (sample.image.ndim - 1))
+    field = start.expand(2, *sample.image.shape[1:]).contiguous()
+    field.share_memory_()  # type: ignore[no-untyped-call]
+    return field

@@ -1,0 +1,184 @@
+"""Labels that are wrong in patches: the fields find them, through the real training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from leanseg.data.dataset import Case
+from leanseg.errors import UsageError
+from leanseg.loading.augment import Augmentation
+from leanseg.loading.crops import Crops
+from leanseg.loading.samples import Sample
+from leanseg.methods.noisy_segmenter import NoisySegmenter, fit_field
+from leanseg.methods.spatial_label_noise import SpatialLabelNoise, _unknown
+from leanseg.types import Classes
+from testers.methods import MethodTester, fit, make
+from testers.samples import discs
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+PRIOR: dict[str, Any] = {
+    "mu": -2.0,
+    "s": 1.3133,
+    "rho": (0.75, 0.75),
+    "rho_q": (0.75, 0.75),
+    "kind": "tight",
+    "nodes": 20,
+}
+
+
+class TestSpatialLabelNoise(MethodTester):
+    name = "spatial-label-noise"
+
+    def short(self, **settings: Any) -> Any:
+        return super().short(warm_up=settings.pop("warm_up", 1), **settings)
+
+
+class Knows(nn.Module):
+    """A classifier whose logit is its image."""
+
+    def __init__(self, dims: int = 2) -> None:
+        super().__init__()
+        self.dims, self.calls = dims, 0
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x[:, :1] + 0 * self.unused
+
+
+def shifted(*shape: int, by: int = 5, seed: int = 0) -> tuple[Sample, Tensor]:
+    """A sample whose label is a shifted disc and whose image is the noisy logit of the true one; where it is wrong."""
+    random = np.random.default_rng(seed)
+    grid = np.indices(shape)
+    middle = [n / 2 for n in shape]
+    true = sum((g - c) ** 2 for g, c in zip(grid, middle, strict=True)) < (min(shape[-2:]) / 3.7) ** 2
+    label = np.roll(true, by, -1)
+    image = np.where(true, 1.0, -1.0) + 1.5 * random.standard_normal(shape)
+    sample = Sample(
+        image=torch.from_numpy(image[None].astype(np.float32)),
+        target=torch.from_numpy(label[None].astype(np.uint8)),
+        valid=torch.ones(1, *shape, dtype=torch.uint8),
+        case=Case(stem="a", image=(), patient="a"),
+    )
+    return sample, torch.from_numpy(true ^ label)
+
+
+def auc(score: Tensor, wrong: Tensor) -> float:
+    ranks = score.flatten().argsort().argsort().float()
+    hits = wrong.flatten()
+    n, m = int(hits.sum()), int((~hits).sum())
+    return float((ranks[hits].sum() - n * (n - 1) / 2) / (n * m))
+
+
+def fitted(sample: Sample, net: nn.Module, *, rho: float = 0.75, steps: int = 150) -> Tensor:
+    correlation = (rho,) * net.dims
+    prior = {**PRIOR, "rho": correlation, "rho_q": correlation}
+    return fit_field(net, sample, _unknown(sample), prior=prior, steps=steps, rate=0.1)
+
+
+def test_neighbours_tell_a_shifted_disc_from_noise() -> None:
+    sample, wrong = shifted(48, 48)
+    correlated, alone = (fitted(sample, Knows(), rho=rho)[0] for rho in (0.75, 0.0))
+    assert auc(correlated, wrong) > 0.93
+    assert auc(correlated, wrong) > auc(alone, wrong) + 0.05
+
+
+def test_the_network_is_asked_once_and_left_alone() -> None:
+    sample, _ = shifted(20, 24)
+    net = Knows()
+    first = fitted(sample, net, steps=12)
+    assert net.calls == 1 and net.unused.grad is None
+    assert torch.equal(first, fitted(sample, net, steps=12))
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_volumes_have_a_field_for_each_slice_or_one(dims: int) -> None:
+    sample, _ = shifted(4, 16, 18)
+    field = fitted(sample, Knows(dims), steps=5)
+    assert field.shape == (2, 4, 16, 18) and bool(torch.isfinite(field).all())
+    lone = replace(sample, image=sample.image[:, 1], target=sample.target[:, 1], valid=sample.valid[:, 1])
+    alike = torch.allclose(fitted(lone, Knows(), steps=5), field[:, 1], atol=1e-5)
+    assert alike == (dims == 2)
+
+
+def test_ignored_pixels_say_nothing() -> None:
+    sample, _ = shifted(24, 24)
+    ignored = replace(sample, valid=torch.zeros_like(sample.valid))
+    field = fitted(ignored, Knows(), steps=60)
+    assert float(field[0].std()) < 0.2 and bool(torch.isfinite(field).all())
+    assert float(fitted(sample, Knows(), steps=60)[0].std()) > 0.5
+
+
+def test_fields_follow_the_geometry_of_their_crops() -> None:
+    samples = discs(2, 20, 20)
+    maps = [torch.stack([s.image[0], -s.image[0]]).half() for s in samples]
+    plain = Augmentation(gain=0, offset=0, warped=0)
+    crops = Crops(samples, size=12, batch=8, augmentation=plain, maps=maps)
+    for step in range(4):
+        batch = crops[step]
+        torch.testing.assert_close(batch["maps"][:, :1], batch["image"], atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(batch["maps"][:, 1:], -batch["image"], atol=2e-3, rtol=2e-3)
+    loud = Crops(samples, size=12, batch=8, augmentation=Augmentation(gain=0.5, offset=1.0, warped=0), maps=maps)[0]
+    assert float((loud["maps"][:, :1] - loud["image"]).abs().mean()) > 0.1
+    maps[0].fill_(7), maps[1].fill_(7)
+    assert float(crops[0]["maps"].amax()) == 7, "what is written to a field reaches the next crop"
+
+
+def noisy_discs(seed: int = 0) -> tuple[list[Sample], list[Tensor]]:
+    """Discs, half of whose labels are shifted, each another way; and where labels are wrong."""
+    samples, wrong = [], []
+    for number, sample in enumerate(discs(8, 32, 32, seed=seed)):
+        label = sample.target
+        if number % 2:
+            label = label.roll(((4, 0), (0, 4), (-4, 0), (0, -4))[number // 2], (1, 2))
+        samples.append(replace(sample, target=label))
+        wrong.append((label != sample.target)[0])
+    return samples, wrong
+
+
+def test_training_finds_the_labels_that_are_wrong() -> None:
+    samples, wrong = noisy_discs()
+    method = make("spatial-label-noise", epochs=8, epoch_steps=20, warm_up=3, learning_rate=3e-2)
+    fit(method, samples, samples[:1])
+    net = method.result()
+    found = method.findings(net)
+    scores = torch.cat([found[f"wrong/{s.case.stem}"].flatten() for s in samples])
+    assert auc(scores.float(), torch.cat([w.flatten() for w in wrong])) > 0.9
+    before = sum(int(w.sum()) for w in wrong)
+    truth = [s.target[0] ^ w.to(torch.uint8) for s, w in zip(samples, wrong, strict=True)]
+    after = sum(int((found[f"right/{s.case.stem}"][0] != t).sum()) for s, t in zip(samples, truth, strict=True))
+    assert after < 0.8 * before
+
+
+def test_fields_are_kept_with_the_checkpoint() -> None:
+    sample, _ = shifted(12, 12)
+
+    def module(fields: list[Tensor]) -> NoisySegmenter:
+        settings = {"loss": nn.MSELoss(), "classes": Classes(names=("a",)), "steps": 4}
+        how = {"prior": PRIOR, "e_steps": 1, "e_rate": 0.1, "warm_up": 0}
+        return NoisySegmenter(net=Knows(), samples=[sample], fields=fields, **how, **settings)
+
+    kept: dict[str, Any] = {}
+    module([_unknown(sample) + 3]).on_save_checkpoint(kept)
+    fields = [_unknown(sample)]
+    cut = Crops([sample], size=8, batch=1, augmentation=Augmentation(), maps=fields)
+    module(fields).on_load_checkpoint(kept)
+    assert torch.equal(fields[0], _unknown(sample) + 3)
+    assert float(cut[0]["maps"].amax()) == 4, "crops are cut from the very tensors that were loaded into"
+
+
+def test_wrong_uses_are_told() -> None:
+    with pytest.raises(UsageError, match="overlapping"):
+        make("spatial-label-noise", Classes(names=("a", "b"), overlapping=True))
+    with pytest.raises(UsageError, match=r"0\.99"):
+        make("spatial-label-noise", correlation=1.0)
+    with pytest.raises(UsageError, match="--epochs"):
+        make("spatial-label-noise", epochs=3, warm_up=3)
+    assert isinstance(make("spatial-label-noise"), SpatialLabelNoise)
