@@ -68,17 +68,17 @@ def _trial(runs: Sequence[Run], trial: str) -> str:
         "difference to the first arm with this note",
     ]
     head += ["pooled Dice", *(title for _, title in EXTRA), "note"]
-    firsts: dict[str, Mapping[str, float]] = {}
+    firsts: dict[str, list[Run]] = {}
     rows = []
     for arm, some in arms.items():
-        first = firsts.setdefault(some[0].get("note", ""), _per_image(some, trial, "dice"))
+        first = firsts.setdefault(some[0].get("note", ""), some)
         rows.append(_cells(arm, some, trial, first))
     kept = [number for number in range(len(head)) if any(row[number] for row in rows)]
     lines = [f"**{trial[:1].upper()}{trial[1:]}**", "", _row([head[n] for n in kept]), _row(["---"] * len(kept))]
     return "\n".join([*lines, *(_row([row[n] for n in kept]) for row in rows)])
 
 
-def _cells(arm: str, runs: Sequence[Run], trial: str, first: Mapping[str, float]) -> list[str]:
+def _cells(arm: str, runs: Sequence[Run], trial: str, first: Sequence[Run]) -> list[str]:
     dice = _per_image(runs, trial, "dice")
     patients = {row["image"]: row["patient"] for run in runs for row in run["trials"][trial]["images"]}
     means = [np.mean(list(_per_image([run], trial, "dice").values())) for run in runs]
@@ -91,7 +91,7 @@ def _cells(arm: str, runs: Sequence[Run], trial: str, first: Mapping[str, float]
         str(len(runs)),
         _interval(bootstrap_mean(list(dice.values()), groups=[patients[image] for image in dice])),
         f"{min(means):.4f} to {max(means):.4f}" if len(runs) > 1 else "",
-        _difference(dice, first, patients) if trained else "",
+        _difference(runs, first, trial, patients) if trained and runs is not first else "",
         f"{np.mean(pooled):.4f}",
         *(_mean(_per_image(runs, trial, score)) for score, _ in EXTRA),
         runs[0].get("note", ""),
@@ -108,11 +108,14 @@ def _per_image(runs: Sequence[Run], trial: str, score: str) -> dict[str, float]:
     return {image: float(np.mean(some)) for image, some in sorted(values.items())}
 
 
-def _difference(dice: Mapping[str, float], first: Mapping[str, float], patients: Mapping[str, str]) -> str:
-    shared = [image for image in dice if image in first]
-    if dice == first or not shared:
+def _difference(runs: Sequence[Run], first: Sequence[Run], trial: str, patients: Mapping[str, str]) -> str:
+    """Of the seeds that both arms have, image by image."""
+    seeds = {run["seed"] for run in runs} & {run["seed"] for run in first}
+    dice, other = (_per_image([r for r in some if r["seed"] in seeds], trial, "dice") for some in (runs, first))
+    shared = [image for image in dice if image in other]
+    if not shared:
         return ""
-    found = compare([dice[i] for i in shared], [first[i] for i in shared], groups=[patients[i] for i in shared])
+    found = compare([dice[i] for i in shared], [other[i] for i in shared], groups=[patients[i] for i in shared])
     return _interval(found.difference, sign="+")
 
 
