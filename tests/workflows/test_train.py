@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from safetensors.numpy import load_file
 
 from leanseg.bundle import read_bundle
@@ -213,3 +214,21 @@ def test_the_baseline_is_that_of_supervised_training_alone(data: Path, tmp_path:
 def test_semi_supervision_without_unlabelled_images_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--labelled"):
         Train(data=data, out=tmp_path / "run", method="wt-bcp", epochs=2).run()
+
+
+def test_doubted_labels_are_listed_mapped_and_corrected(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["--method", "spatial-label-noise", "--method-keywords", '{"warm_up": 1}', "--no-baseline"]
+    assert main(["train", str(data), "--out", str(out), *words, *FAST]) == 0
+    rows = list(csv.DictReader((out / "label-errors" / "label-errors.csv").open()))
+    assert len(rows) == 7 and {row["split"] for row in rows} == {"train", "val"}
+    expected = [float(row["expected_wrong_pixels"]) for row in rows]
+    assert expected == sorted(expected, reverse=True)
+    for row in rows:
+        corrected = cv2.imread(str(out / "label-errors" / "corrected" / f"{row['image']}.png"), cv2.IMREAD_UNCHANGED)
+        given = cv2.imread(str(data / "masks" / f"{row['image']}.png"), cv2.IMREAD_UNCHANGED)
+        assert int((corrected != given).sum()) == int(row["changed_pixels"])
+        maps = tifffile.imread(out / "label-errors" / "wrong" / f"{row['image']}.tif")
+        assert float(maps.sum()) == pytest.approx(float(row["expected_wrong_pixels"]), abs=0.1)
+    assert "Look before you accept" in (out / "label-errors" / "report.html").read_text()
+    assert not (tmp_path / "run" / "model" / "findings.safetensors").exists()

@@ -151,6 +151,8 @@ class Train:
         from leanseg.methods import method_class
         from leanseg.workflows.bundling import bundled, refitted
         from leanseg.workflows.clock import Clock
+        from leanseg.workflows.fitting import FINDINGS
+        from leanseg.workflows.label_errors import write_label_errors
         from leanseg.workflows.recipe import Recipe
         from leanseg.workflows.train_report import FACTS, write_train_report
 
@@ -180,8 +182,12 @@ class Train:
             bundles[0] = refitted(bundles[0], net)
         if tested:
             result = score_test(self, bundles, dataset)
+        labelled = (*dataset.subset("train"), *dataset.subset("val"))
+        doubted = write_label_errors(
+            dataset, labelled, [self.out / f"fold-{n}" / FINDINGS for n in range(len(parts))], self.out
+        )
         write_train_report(self, dataset, plan, bundles[0], result, clock)
-        _say(result, self.out)
+        _say(result, self.out, doubted)
         return result
 
     @property
@@ -239,13 +245,15 @@ class Train:
         return fit(method, train, val, folder=folder, machine=machine, resume=self.resume, each_epoch=clock.keep)
 
 
-def _say(result: Evaluation, out: Path) -> None:
+def _say(result: Evaluation, out: Path, doubted: Path | None) -> None:
     console = Console()
     console.print(terminal_table(result.summaries))
     for comparison in result.comparisons:
         if comparison.score == "dice":
             console.print(escape(sentence(comparison)), highlight=False, soft_wrap=True)
     console.print(f"{escape(str(out))}: model/, report.html, scores.csv, scores.json", highlight=False)
+    if doubted:
+        console.print(f"{escape(str(doubted))}: labels that may be wrong, worst first", highlight=False)
 
 
 def _print_plan(dataset: Dataset, plan: Plan) -> None:
