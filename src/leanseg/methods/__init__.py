@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 METHODS = {
     "spatial-label-noise": "leanseg.methods.spatial_label_noise:SpatialLabelNoise",
+    "supercl": "leanseg.methods.supercl:SuperCL",
     "supervised": "leanseg.methods.supervised:Supervised",
     "wt-bcp": "leanseg.methods.wt_bcp:WtBcp",
 }

@@ -163,17 +163,24 @@ class MiniNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[-2:]
-        x = self.stem_extra(self.stem(pad_to_multiple(x, self.divisor)))
-        skips = []
-        for encoder, down in zip(self.encoders, self.downs, strict=True):
-            x = encoder(x)
-            skips.append(x)
-            x = down(x)
-        x = self.middle(x)
+        *skips, x = self.encode(pad_to_multiple(x, self.divisor))
         for level in reversed(range(len(skips))):
             x = self.decoders[level](self.ups[level](x)) + self.skips[level](skips[level])
         logits: Tensor = self.head(self.head_extra(x))
         return crop_to(logits, size)
+
+    def encode(self, x: Tensor, levels: int | None = None) -> list[Tensor]:
+        """Features at full, half, quarter, ... resolution, of the first ``levels`` levels or of all.
+
+        Args:
+            x: (N, C, H, W), sizes multiples of ``divisor``.
+            levels: how many.
+        """
+        x = self.stem_extra(self.stem(x))
+        features: list[Tensor] = []
+        for level, block in enumerate([*self.encoders, self.middle][:levels]):
+            features.append(block(self.downs[level - 1](features[-1]) if level else x))
+        return features
 
     def folded(self) -> MiniNet:
         """A copy for use only, with equal outputs: every linear run between two ReLUs becomes one convolution."""

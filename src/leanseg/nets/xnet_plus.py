@@ -83,6 +83,10 @@ class XNetPlus(nn.Module):
         fused = self._fuse(own, self.low.encode(low, len(own) - 1), self.high.encode(high, self.fine))
         return crop_to(self.image.decode([*fused, own[-1]]), x.shape[2:])
 
+    def encode(self, x: Tensor, levels: int | None = None) -> list[Tensor]:
+        """Features that M finds by itself, before it meets the others; see :meth:`UNet.encode`."""
+        return self.image.encode(x, levels)
+
     def training_logits(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The answers of M, L and H, (N, K, *spatial) each, all of which the loss is applied to."""
         image, low, high = self.branch_logits(*self.decompose(pad_to_multiple(x, self.divisor)))

@@ -121,5 +121,5 @@ def _picture(dataset: Dataset, found: Sequence[Findings], doubt: Doubt) -> Pictu
     image = dataset.read_image(doubt.case)
     given = dataset.read_labels(doubt.case, shape=image.shape)
     ((_, right),) = _maps(found, doubt.case.stem, image.shape)
-    shown = error_overlay(image, right, given, classes=dataset.classes, legend=False)
+    shown = error_overlay(image, right, given, classes=dataset.classes)
     return Picture.of(shown, title=doubt.case.stem, caption=f"{doubt.expected:.0f} pixels probably wrong")

@@ -21,7 +21,7 @@ from leanseg.images.atomic import replacing
 from leanseg.loading.augment import Augmentation
 from leanseg.loading.samples import Sample, load_samples
 from leanseg.methods.schedule import Schedule
-from leanseg.methods.stage import Method
+from leanseg.methods.stage import Method, Stage
 from leanseg.report.contents import Decision
 from leanseg.workflows.plan import Plan, Wishes, make_plan, survey
 
@@ -155,21 +155,24 @@ class Recipe:
         )
 
     def _seconds_a_step(self, plan: Plan, samples: Sequence[Sample]) -> float:
-        # The last stage costs most, and nothing needs to be fitted for its steps to be timed.
-        *_, stage = self._chosen(plan).stages(samples, samples[:1])
-        module: Any = stage.module
-        optimiser = module.configure_optimizers()["optimizer"]
-        durations: list[float] = []
-        for batch in islice(stage.train, TRIAL_STEPS):
-            if len(durations) > 2 * WARMING_STEPS and sum(durations) > TRIAL_SECONDS:
-                break
-            started = time.perf_counter()
-            optimiser.zero_grad()
-            loss = module.training_loss(batch)
-            loss.backward()
-            optimiser.step()
-            durations.append(time.perf_counter() - started)
-        return statistics.median(durations[WARMING_STEPS:] or durations)
+        """The mean over all stages; nothing needs to be fitted for the steps of a later one to be timed."""
+        timed = [(stage.epochs, _seconds(stage)) for stage in self._chosen(plan).stages(samples, samples[:1])]
+        return sum(epochs * seconds for epochs, seconds in timed) / sum(epochs for epochs, _ in timed)
+
+
+def _seconds(stage: Stage) -> float:
+    module: Any = stage.module
+    optimiser = module.configure_optimizers()["optimizer"]
+    durations: list[float] = []
+    for batch in islice(stage.train, TRIAL_STEPS):
+        if len(durations) > 2 * WARMING_STEPS and sum(durations) > TRIAL_SECONDS:
+            break
+        started = time.perf_counter()
+        optimiser.zero_grad()
+        module.training_loss(batch).backward()
+        optimiser.step()
+        durations.append(time.perf_counter() - started)
+    return statistics.median(durations[WARMING_STEPS:] or durations)
 
 
 def _adopt(net: nn.Module, start: Bundle) -> None:

@@ -42,7 +42,7 @@ class Train:
         data: a folder of images and masks.
         out: the folder of the run; it ends up with model/, report.html, scores.csv, scores.json and splits.csv.
         method: how to train; "supervised" needs a mask for every training image, "wt-bcp" learns from a few masks
-            and from images without.
+            and from images without, "supercl" pre-trains on both, "spatial-label-noise" doubts labels.
         method_keywords: constructor keywords of the method as JSON, for instance '{"mix": false}'.
         labelled: keep the masks of so many training patients; the others count as unlabelled.
         baseline: with a method other than supervised, also train "supervised" on the same labels, as long, into
