@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +37,22 @@ SHORTENED = [
     _short("U-Net, matched", **MATCHED),
     _short("AdamW", optimiser="adamw"),
     _short("several images in a step", one_image="False"),
-    _short("U-Net, 1.9 M", seeds=(0,), **LARGE),
 ]
 ONCE = [
+    _short("U-Net, 1.9 M", seeds=(0,), **LARGE),
     Arm(name="Mini-Net A, five minutes", options=QUICK, seeds=(0,), note="--minutes 5 on both cores"),
     Arm(name="Mini-Net B", options={**RECIPE, "net_keywords": {"variant": "b"}}, seeds=(0,)),
     Arm(name="Mini-Net A, refit", options={**RECIPE, "refit": True}, seeds=(0,), note=REFITTED),
 ]
-ARMS = (*DECISIVE, *SHORTENED, *ONCE)
 
 
-def compare(*, name: str, public: str) -> None:
+def compare(*, name: str, public: str, groups: Sequence[list[Arm]]) -> None:
     """Prepare the data and run what is missing.
 
     Args:
         name: of the comparison, which names its results.
         public: registered name of the data set.
+        groups: of arms, one group after the other.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--download", type=Path, required=True, help=f"the downloaded folder of {public}")
@@ -65,5 +66,5 @@ def compare(*, name: str, public: str) -> None:
         Trial(name="threshold from validation, flips", data=data, flips=True),
         Trial(name="threshold 0.5, flips", data=data, flips=True, threshold=0.5),
     ]
-    for arms in (DECISIVE, SHORTENED, ONCE):
+    for arms in groups:
         run_arms(name, data, arms, trials, work=given.work)

@@ -3,9 +3,10 @@
     python benchmarks/mini_net_chase.py --download DIR --work DIR
 
 The recipe was developed on the training images alone; the test images are opened by the last step of each run.
+The parts of the network and of the loss are taken apart on DRIVE alone (``mini_net_drive.py``).
 """
 
-from mini_net_arms import compare
+from mini_net_arms import DECISIVE, compare
 
 if __name__ == "__main__":
-    compare(name="mini_net_chase", public="chase-db1")
+    compare(name="mini_net_chase", public="chase-db1", groups=[DECISIVE])

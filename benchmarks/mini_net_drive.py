@@ -5,7 +5,7 @@
 The recipe was developed on the training images alone; the test images are opened by the last step of each run.
 """
 
-from mini_net_arms import compare
+from mini_net_arms import DECISIVE, ONCE, SHORTENED, compare
 
 if __name__ == "__main__":
-    compare(name="mini_net_drive", public="drive")
+    compare(name="mini_net_drive", public="drive", groups=[DECISIVE, SHORTENED, ONCE])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import Trial, run_arms
 from leanseg.data.public import public_set
-from mini_net_arms import ARMS
+from mini_net_arms import DECISIVE
 
 DIAMETER = 540
 """Of the field of view of DRIVE's photographs in pixels."""
@@ -39,7 +39,7 @@ def main() -> None:
     data = given.work / "data"
     if not data.exists():
         public_set("drive").convert(given.drive, data)
-    arms = [arm for arm in ARMS if arm.name in COMPARED]
+    arms = [arm for arm in DECISIVE if arm.name in COMPARED]
     run_arms("mini_net_transfer", data, arms, trials, work=given.work)
 
 
