@@ -16,6 +16,7 @@ from leanseg.errors import UsageError
 from leanseg.methods.kms import (
     correlations,
     kms_colour,
+    kms_fit,
     kms_kl,
     kms_log_det,
     kms_multiply,
@@ -164,6 +165,19 @@ def test_float32_is_enough(rho: float, tolerance: float) -> None:
         gradients.append(torch.cat([m.grad, g.grad]).double())
     assert divergences[0].item() == pytest.approx(divergences[1].item(), rel=1e-4)
     assert (gradients[0] - gradients[1]).norm() < tolerance * gradients[1].norm()
+
+
+@given(seed=SEEDS)
+def test_the_fitted_prior_has_the_least_divergence(seed: int) -> None:
+    rho, rho_q = rhos(seed, 2), rhos(seed + 1, 2)
+    fields = [(draw(seed, *shape), draw(seed + 1, *shape, low=0.3, high=2.0)) for shape in ((2, 4, 5), (1, 3, 2))]
+
+    def divergence(mu: float, s: float) -> float:
+        return sum(float(kms_kl(m, g, mu=mu, s=s, rho=rho, rho_q=rho_q).sum()) for m, g in fields)
+
+    mu, s = kms_fit(fields, rho=rho, rho_q=rho_q)
+    least = divergence(mu, s)
+    assert all(divergence(mu + a, s + b) > least for a, b in ((0.02, 0), (-0.02, 0), (0, 0.02), (0, -0.02)))
 
 
 def test_samples_have_the_covariance() -> None:

@@ -15,8 +15,9 @@ from leanseg.errors import UsageError
 from leanseg.loading.augment import Augmentation
 from leanseg.loading.crops import Crops
 from leanseg.loading.samples import Sample
-from leanseg.methods.noisy_segmenter import NoisySegmenter, fit_field
-from leanseg.methods.spatial_label_noise import SpatialLabelNoise, _unknown
+from leanseg.methods.e_step import bound_by_correlation, fit_field, fitted_prior, unknown_field
+from leanseg.methods.noisy_segmenter import NoisySegmenter
+from leanseg.methods.spatial_label_noise import SpatialLabelNoise
 from leanseg.types import Classes
 from testers.methods import MethodTester, fit, make
 from testers.samples import discs
@@ -29,7 +30,7 @@ PRIOR: dict[str, Any] = {
     "rho": (0.75, 0.75),
     "rho_q": (0.75, 0.75),
     "kind": "tight",
-    "nodes": 20,
+    "nodes": None,
 }
 
 
@@ -80,7 +81,7 @@ def auc(score: Tensor, wrong: Tensor) -> float:
 def fitted(sample: Sample, net: nn.Module, *, rho: float = 0.75, steps: int = 150) -> Tensor:
     correlation = (rho,) * net.dims
     prior = {**PRIOR, "rho": correlation, "rho_q": correlation}
-    return fit_field(net, sample, _unknown(sample), prior=prior, steps=steps, rate=0.1)
+    return fit_field(net, sample, unknown_field(sample), prior=prior, steps=steps, rate=0.1)
 
 
 def test_neighbours_tell_a_shifted_disc_from_noise() -> None:
@@ -162,16 +163,55 @@ def test_fields_are_kept_with_the_checkpoint() -> None:
 
     def module(fields: list[Tensor]) -> NoisySegmenter:
         settings = {"loss": nn.MSELoss(), "classes": Classes(names=("a",)), "steps": 4}
-        how = {"prior": PRIOR, "e_steps": 1, "e_rate": 0.1, "warm_up": 0}
+        how = {"prior": PRIOR, "e_steps": 1, "e_rate": 0.1, "e_every": 1, "warm_up": 0, "learn_prior": False}
         return NoisySegmenter(net=Knows(), samples=[sample], fields=fields, **how, **settings)
 
     kept: dict[str, Any] = {}
-    module([_unknown(sample) + 3]).on_save_checkpoint(kept)
-    fields = [_unknown(sample)]
+    module([unknown_field(sample) + 3]).on_save_checkpoint(kept)
+    fields = [unknown_field(sample)]
     cut = Crops([sample], size=8, batch=1, augmentation=Augmentation(), maps=fields)
     module(fields).on_load_checkpoint(kept)
-    assert torch.equal(fields[0], _unknown(sample) + 3)
+    assert torch.equal(fields[0], unknown_field(sample) + 3)
     assert float(cut[0]["maps"].amax()) == 4, "crops are cut from the very tensors that were loaded into"
+
+
+def test_the_bound_tells_patches_from_single_pixels() -> None:
+    patches, _ = shifted(32, 32)
+    assert _best([patches]) > 0
+    alone = np.random.default_rng(0).random((32, 32)) < 0.2
+    true = patches.target.roll(-5, -1)
+    image = torch.where(true > 0, 4.0, -4.0)
+    speckled = replace(patches, image=image, target=true ^ torch.from_numpy(alone).to(torch.uint8))
+    assert _best([speckled]) == 0
+
+
+def _best(samples: list[Sample]) -> float:
+    bounds = bound_by_correlation(Knows(), samples, PRIOR, (0.0, 0.5, 0.75))
+    return max(bounds, key=bounds.__getitem__)
+
+
+def test_a_learnt_prior_expects_as_many_errors_as_there_are() -> None:
+    few, many = (shifted(32, 32, by=by)[0] for by in (0, 8))
+    fields = [fitted(sample, Knows(), steps=60) for sample in (few, many)]
+    one, other = (fitted_prior([field], PRIOR) for field in fields)
+    assert one["mu"] < other["mu"] and 0 < one["s"] < 4
+    both = fitted_prior(fields, PRIOR)
+    assert one["mu"] < both["mu"] < other["mu"]
+
+
+@pytest.mark.parametrize("settings", [{"correlation": "auto"}, {"learn_prior": True}, {"correlation": [0.5, 0.9]}])
+def test_what_is_learnt_of_the_errors_is_resumed(settings: dict[str, Any]) -> None:
+    samples, _ = noisy_discs()
+    method = make("spatial-label-noise", epochs=3, epoch_steps=2, warm_up=1, **settings)
+    fit(method, samples[:4], samples[:1])
+    kept: dict[str, Any] = {}
+    module = method._module
+    module.on_save_checkpoint(kept)
+    assert len(kept["label_error_prior"]["rho"]) == 2 and kept["correlation_choices"] == ()
+    module.prior = dict(PRIOR)
+    module.on_load_checkpoint(kept)
+    assert module.prior == kept["label_error_prior"]
+    assert (module.prior["mu"] == -2.0) == ("learn_prior" not in settings)
 
 
 def test_wrong_uses_are_told() -> None:
@@ -179,6 +219,10 @@ def test_wrong_uses_are_told() -> None:
         make("spatial-label-noise", Classes(names=("a", "b"), overlapping=True))
     with pytest.raises(UsageError, match=r"0\.99"):
         make("spatial-label-noise", correlation=1.0)
+    with pytest.raises(UsageError, match="or 2, or 'auto'"):
+        make("spatial-label-noise", correlation=[0.5])
+    with pytest.raises(UsageError, match="prior_scale"):
+        make("spatial-label-noise", prior_scale=9.0)
     with pytest.raises(UsageError, match="--epochs"):
         make("spatial-label-noise", epochs=3, warm_up=3)
     assert isinstance(make("spatial-label-noise"), SpatialLabelNoise)

@@ -190,6 +190,35 @@ def kms_kl(m: Tensor, g: Tensor, *, mu: float, s: float, rho: Sequence[float], r
     return (scaled + constant) / 2 - g.log().flatten(-len(rho)).sum(-1)
 
 
+def kms_fit(
+    fields: Sequence[tuple[Tensor, Tensor]], *, rho: Sequence[float], rho_q: Sequence[float]
+) -> tuple[float, float]:
+    """Mean and deviation of the one prior that lies closest to all fields: the least sum of their divergences.
+
+    Args:
+        fields: m and g of each, (..., *spatial), as of :func:`kms_kl`.
+        rho: correlation of neighbours along each spatial axis, in the prior.
+        rho_q: the same of the fields.
+
+    Returns:
+        mu and s.
+
+    Raises:
+        UsageError: rho or rho_q does not fit.
+
+    Example:
+        >>> field = torch.full((1, 5, 4), 2.0)
+        >>> kms_fit([(field, field)], rho=(0.75, 0.5), rho_q=(0.75, 0.5))
+        (2.0, 2.0)
+    """
+    # Generalised least squares: what neighbours tell alike counts once.
+    ones = [kms_whiten(torch.ones_like(m), rho) for m, _ in fields]
+    weighted = sum(float((one * kms_whiten(m, rho)).sum()) for one, (m, _) in zip(ones, fields, strict=True))
+    mu = weighted / sum(float(one.square().sum()) for one in ones)
+    scatter = sum(float((kms_quadratic(m - mu, rho) + kms_trace(g, rho, rho_q)).sum()) for m, g in fields)
+    return mu, sqrt(scatter / sum(m.numel() for m, _ in fields))
+
+
 def _check(rho: Sequence[float], dims: int) -> None:
     if len(rho) != dims or not all(0 <= r <= STIFFEST for r in rho):
         raise UsageError(f"rho needs {dims} values from 0 to {STIFFEST}, one for each spatial axis, found {tuple(rho)}")

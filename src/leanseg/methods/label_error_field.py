@@ -7,42 +7,38 @@ class with equal chance. For each image the posterior of eta is a Gaussian with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from math import log
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
-from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from leanseg.errors import UsageError
+from leanseg.methods.gaussian_expectation import expect
 from leanseg.methods.kms import kms_kl
 
 Bound: TypeAlias = Literal["tight", "paper"]
 """The clean label summed out exactly, or the bound of the paper, which lies below."""
 
-Function: TypeAlias = Callable[[Tensor], Tensor]
-
 LOWEST = -30.0
 """Of a logit beside the largest of its pixel: more certainty than half precision can tell."""
 
 
-def expected_error(m: Tensor, g: Tensor, *, nodes: int = 20) -> Tensor:
+def expected_error(m: Tensor, g: Tensor, *, nodes: int | None = 20) -> Tensor:
     """E sigmoid(eta) for eta ~ N(m, g^2), the chance that a label is wrong before the classifier is asked.
 
     Args:
         m: means, any shape.
         g: standard deviations, the same shape.
-        nodes: of the Gauss-Hermite sum.
+        nodes: of the Gauss-Hermite sums; None takes them from a table (:func:`.gaussian_expectation.expect`).
 
     Example:
         >>> round(expected_error(torch.tensor(-2.0), torch.tensor(1.3132617)).item(), 5)
         0.17678
     """
-    return _expect(torch.sigmoid, _sigmoid_slope, m, g, nodes)
+    return expect("sigmoid", m, g, nodes=nodes)
 
 
 def data_term(
@@ -53,7 +49,7 @@ def data_term(
     *,
     kind: Bound = "tight",
     valid: Tensor | None = None,
-    nodes: int = 20,
+    nodes: int | None = 20,
 ) -> Tensor:
     """The bound of log p(labels | image) without its divergence: what the network and the field must explain.
 
@@ -64,7 +60,7 @@ def data_term(
         g: (N, 1, *spatial), standard deviations of eta.
         kind: "tight" or "paper".
         valid: (N, 1, *spatial), above 0 where the label counts; None for everywhere.
-        nodes: of the Gauss-Hermite sum.
+        nodes: of the Gauss-Hermite sums; None takes them from a table (:func:`.gaussian_expectation.expect`).
 
     Returns:
         (N,), summed over pixels.
@@ -87,7 +83,7 @@ def data_term(
     else:
         # log f = log p(y) + softplus(eta + tilt) - softplus(eta): p(y) and 1 - p(y) appear only as their log-odds.
         tilt = odds - log(_classes(logits) - 1)
-        tilted, plain = (_expect(F.softplus, torch.sigmoid, mean, g, nodes) for mean in (m + tilt, m))
+        tilted, plain = (expect("softplus", mean, g, nodes=nodes) for mean in (m + tilt, m))
         gain = tilted - plain
     pixels = gain - F.softplus(odds)
     if valid is not None:
@@ -107,7 +103,7 @@ def bound(
     rho_q: Sequence[float],
     kind: Bound = "tight",
     valid: Tensor | None = None,
-    nodes: int = 20,
+    nodes: int | None = 20,
 ) -> Tensor:
     """Lower bound of log p(labels | image), for each image; pixels that are not valid still belong to the field.
 
@@ -122,7 +118,7 @@ def bound(
         rho_q: the same in the posterior.
         kind: "tight" or "paper".
         valid: (N, 1, *spatial), above 0 where the label counts; None for everywhere.
-        nodes: of the Gauss-Hermite sum.
+        nodes: of the Gauss-Hermite sums; None takes them from a table (:func:`.gaussian_expectation.expect`).
 
     Returns:
         (N,), summed over pixels.
@@ -145,7 +141,7 @@ def bound(
     return data_term(logits, labels, m, g, kind=kind, valid=valid, nodes=nodes) - divergence
 
 
-def error_probability(logits: Tensor, labels: Tensor, m: Tensor, g: Tensor, *, nodes: int = 20) -> Tensor:
+def error_probability(logits: Tensor, labels: Tensor, m: Tensor, g: Tensor, *, nodes: int | None = 20) -> Tensor:
     """P(the label is wrong), by the field and the classifier together; right for fields fitted to either bound.
 
     Args:
@@ -153,7 +149,7 @@ def error_probability(logits: Tensor, labels: Tensor, m: Tensor, g: Tensor, *, n
         labels: class numbers (N, 1, *spatial), any integer type.
         m: (N, 1, *spatial), means of eta.
         g: (N, 1, *spatial), standard deviations of eta.
-        nodes: of the Gauss-Hermite sum.
+        nodes: of the Gauss-Hermite sums; None takes them from a table (:func:`.gaussian_expectation.expect`).
 
     Returns:
         (N, 1, *spatial).
@@ -172,7 +168,7 @@ def error_probability(logits: Tensor, labels: Tensor, m: Tensor, g: Tensor, *, n
 
 @torch.no_grad()
 def soft_labels(
-    logits: Tensor, labels: Tensor, m: Tensor, g: Tensor, *, kind: Bound = "tight", nodes: int = 20
+    logits: Tensor, labels: Tensor, m: Tensor, g: Tensor, *, kind: Bound = "tight", nodes: int | None = 20
 ) -> Tensor:
     """What the network is to learn next: cross-entropy with these has the gradient of the data term.
 
@@ -185,7 +181,7 @@ def soft_labels(
         m: (N, 1, *spatial), means of eta.
         g: (N, 1, *spatial), standard deviations of eta.
         kind: "tight" or "paper".
-        nodes: of the Gauss-Hermite sum.
+        nodes: of the Gauss-Hermite sums; None takes them from a table (:func:`.gaussian_expectation.expect`).
 
     Returns:
         (N, C, *spatial), sums to 1 over the classes, without gradient.
@@ -251,44 +247,3 @@ def _checked(kind: Bound) -> Bound:
     if kind not in ("tight", "paper"):
         raise UsageError(f"unknown bound {kind!r}; choose 'tight' or 'paper'")
     return kind
-
-
-class _Expectation(torch.autograd.Function):
-    """E function(x) for x ~ N(m, g^2), by a Gauss-Hermite sum."""
-
-    # Autograd alone would keep a few maps for every node; the two derivatives are sums over nodes as well.
-    @staticmethod
-    def forward(ctx: Any, m: Tensor, g: Tensor, function: Function, slope: Function, nodes: int) -> Tensor:
-        value, by_m, by_g = (torch.zeros_like(m) for _ in range(3))
-        for place, weight in _gauss_hermite(nodes):
-            x = torch.add(m, g, alpha=place)
-            value.add_(function(x), alpha=weight)
-            if any(ctx.needs_input_grad):
-                change = slope(x)
-                by_m.add_(change, alpha=weight)
-                by_g.add_(change, alpha=weight * place)
-        ctx.save_for_backward(by_m, by_g)
-        return value
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:
-        by_m, by_g = ctx.saved_tensors
-        return above * by_m, above * by_g, None, None, None
-
-
-def _expect(function: Function, slope: Function, m: Tensor, g: Tensor, nodes: int) -> Tensor:
-    value: Tensor = _Expectation.apply(m, g, function, slope, nodes)  # type: ignore[no-untyped-call]
-    return value
-
-
-def _sigmoid_slope(x: Tensor) -> Tensor:
-    error = x.sigmoid()
-    return error * (1 - error)
-
-
-@cache
-def _gauss_hermite(nodes: int) -> list[tuple[float, float]]:
-    """Place and weight of each node for a standard normal variable."""
-    places, weights = hermegauss(nodes)
-    return list(zip(places.tolist(), (weights / weights.sum()).tolist(), strict=True))

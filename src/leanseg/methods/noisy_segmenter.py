@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from leanseg.loading.crops import Batch
 from leanseg.loading.samples import Sample
-from leanseg.methods.label_error_field import bound, data_term, two_class_logits
+from leanseg.methods.e_step import as_classes, bound_by_correlation, fit_field, fitted_prior
+from leanseg.methods.label_error_field import data_term
 from leanseg.methods.segmenter import Segmenter
-from leanseg.methods.whole_image import whole_logits
 
 
 class NoisySegmenter(Segmenter):
@@ -23,9 +23,12 @@ class NoisySegmenter(Segmenter):
         samples: all training samples, in the order of their crops.
         fields: of each sample, (2, *spatial) float16: mean, and standard deviation before softplus; written to.
         prior: mu, s, rho, rho_q, kind and nodes, as :func:`leanseg.methods.label_error_field.bound` takes them.
-        e_steps: steps of each field after an epoch.
+        e_steps: steps of a field when its turn comes.
         e_rate: their learning rate.
+        e_every: epochs from turn to turn of a field.
         warm_up: steps of the network in which labels are believed and the usual loss counts.
+        learn_prior: fit mu and s to the fields after each epoch.
+        choices: correlations of which the first E-step takes the one with the largest bound; none to keep the prior's.
         settings: of :class:`Segmenter`.
 
     Source:
@@ -40,12 +43,16 @@ class NoisySegmenter(Segmenter):
         prior: dict[str, Any],
         e_steps: int,
         e_rate: float,
+        e_every: int,
         warm_up: int,
+        learn_prior: bool,
+        choices: Sequence[float] = (),
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
         self.samples, self.fields, self.prior = samples, fields, prior
-        self.e_steps, self.e_rate, self.warm_up = e_steps, e_rate, warm_up
+        self.e_steps, self.e_rate, self.e_every = e_steps, e_rate, e_every
+        self.warm_up, self.learn_prior, self.choices = warm_up, learn_prior, choices
 
     def training_loss(self, batch: Batch) -> Tensor:
         """The M-step: minus the data term of the bound, the mean over valid pixels and all answers."""
@@ -62,74 +69,42 @@ class NoisySegmenter(Segmenter):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """The E-step of every image, each in one of the processes."""
-        if self.global_step >= self.warm_up:
-            for number in range(self.trainer.global_rank, len(self.samples), self.trainer.world_size):
+        """The E-step of the images whose turn it is, each in one of the processes."""
+        if self.global_step < self.warm_up:
+            return
+        net = self.averaged.eval()
+        if self.choices:
+            self._choose_correlation(net)
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        for turn, number in enumerate(range(rank, len(self.samples), world)):
+            # After the first epochs nothing is known of any field: they all get a turn.
+            if self.global_step == self.warm_up or (turn + self.current_epoch) % self.e_every == 0:
                 found = fit_field(
-                    self.averaged.eval(), self.samples[number], self.fields[number], prior=self.prior,
-                    steps=self.e_steps, rate=self.e_rate,
+                    net, self.samples[number], self.fields[number], prior=self.prior, steps=self.e_steps,
+                    rate=self.e_rate,
                 )  # fmt: skip
                 self.fields[number].copy_(found)
-            self.trainer.strategy.barrier()
+        self.trainer.strategy.barrier()
+        if self.learn_prior:
+            self.prior |= fitted_prior(self.fields, self.prior)
+
+    def _choose_correlation(self, net: torch.nn.Module) -> None:
+        bounds = bound_by_correlation(net, self.samples, self.prior, self.choices)
+        best = max(bounds, key=lambda rho: bounds[rho])
+        rho = (best,) * len(self.prior["rho"])
+        self.prior |= {"rho": rho, "rho_q": rho}
+        self.choices = ()
+        self.log_dict({f"bound_{rho:g}": value for rho, value in bounds.items()} | {"correlation": best})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the fields, so that a resumed training doubts the same labels."""
+        """Keep the fields and their prior, so that a resumed training doubts the same labels."""
         checkpoint["label_errors"] = [field.clone() for field in self.fields]
+        checkpoint["label_error_prior"] = dict(self.prior)
+        checkpoint["correlation_choices"] = tuple(self.choices)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Into the tensors from which crops are cut."""
         for field, kept in zip(self.fields, checkpoint["label_errors"], strict=True):
             field.copy_(kept)
-
-
-def fit_field(
-    net: torch.nn.Module, sample: Sample, field: Tensor, *, prior: dict[str, Any], steps: int, rate: float
-) -> Tensor:
-    """The E-step of one image in its own frame: the bound is raised by the field, the network stays as it is.
-
-    Args:
-        net: in evaluation mode; asked once.
-        sample: image and labels.
-        field: (2, *spatial) to start from.
-        prior: as of :class:`NoisySegmenter`.
-        steps: of Adam.
-        rate: its learning rate, in logits.
-
-    Returns:
-        (2, *spatial) float32.
-    """
-    logits, labels, valid, mean, raw = stacked(net, sample, field)
-    mean, raw = mean.clone().requires_grad_(), raw.clone().requires_grad_()
-    optimiser = torch.optim.Adam([mean, raw], lr=rate)
-    for _ in range(steps):
-        optimiser.zero_grad()
-        # The sum over pixels: a mean would leave gradients beside Adam's epsilon.
-        loss = -bound(logits, labels, mean, F.softplus(raw), valid=valid, **prior).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-    return torch.cat([_image(part.detach(), sample, net) for part in (mean, raw)])
-
-
-@torch.no_grad()
-def stacked(net: torch.nn.Module, sample: Sample, field: Tensor) -> tuple[Tensor, ...]:
-    """Class logits (N, C, *spatial), labels, valid, mean and raw deviation (N, 1, *spatial) of one whole image.
-
-    N is 1, or the number of slices where a 2-D network sees a volume: then each slice has a field of its own.
-    """
-    device = next(net.parameters()).device
-    logits = whole_logits(net, sample.image.to(device)).cpu()
-    parts = (as_classes(logits[None])[0], sample.target, sample.valid, field[:1].float(), field[1:].float())
-    return tuple(part.transpose(0, 1) if _in_slices(sample, net) else part[None] for part in parts)
-
-
-def as_classes(logits: Tensor) -> Tensor:
-    """One logit becomes two; several stay."""
-    return two_class_logits(logits) if logits.shape[1] == 1 else logits
-
-
-def _image(part: Tensor, sample: Sample, net: torch.nn.Module) -> Tensor:
-    return part.transpose(0, 1) if _in_slices(sample, net) else part[0]
-
-
-def _in_slices(sample: Sample, net: torch.nn.Module) -> bool:
-    return sample.image.ndim == 4 and getattr(net, "dims", 2) == 2
+        self.prior |= checkpoint["label_error_prior"]
+        self.choices = checkpoint["correlation_choices"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,18 +12,17 @@ from torch.nn import functional as F
 from leanseg.errors import UsageError
 from leanseg.loading.loaders import crop_loader, sample_loader
 from leanseg.loading.samples import Sample
+from leanseg.methods.e_step import FROM_SCRATCH, fit_field, stacked, unknown_field
+from leanseg.methods.gaussian_expectation import WIDEST
 from leanseg.methods.kms import STIFFEST
 from leanseg.methods.label_error_field import Bound, error_probability, soft_labels
-from leanseg.methods.noisy_segmenter import NoisySegmenter, fit_field, stacked
+from leanseg.methods.noisy_segmenter import NoisySegmenter
 from leanseg.methods.schedule import Schedule
 from leanseg.methods.stage import Method, Stage
 from leanseg.methods.supervised import settled
 
-START = (-5.0, 1.0)
-"""Mean of a field, and its deviation before softplus, while nothing is known: 1.5 % of the labels are wrong."""
-
-FROM_SCRATCH = 150
-"""Steps of a field that was not fitted while training."""
+CHOICES = (0.0, 0.5, 0.75, 0.9)
+"""Correlations that "auto" compares."""
 
 
 class SpatialLabelNoise(Method):
@@ -37,13 +36,15 @@ class SpatialLabelNoise(Method):
         loss: of the first epochs, in which labels are believed; afterwards the bound takes its place.
         schedule: crops, steps and optimiser.
         bound: "tight", or "paper" for the bound of the source.
-        correlation: of the errors of neighbouring pixels, from 0 to 0.99.
+        correlation: of the errors of neighbouring pixels, from 0 to 0.99: one for all axes or one for each; "auto"
+            takes the one of 0, 0.5, 0.75 and 0.9 whose bound is largest after the first epochs.
         prior_logit: mean of the field's prior; -2 expects 18 % wrong labels.
-        prior_scale: standard deviation of the prior.
-        e_steps: steps of each field after an epoch.
+        prior_scale: standard deviation of the prior, at most 4.
+        learn_prior: fit both to the fields after each epoch.
+        e_steps: steps of a field when its turn comes.
         e_rate: their learning rate, in logits.
+        e_every: epochs from turn to turn of a field.
         warm_up: epochs in which labels are believed.
-        nodes: of the Gauss-Hermite sums.
 
     Raises:
         UsageError: classes overlap, the correlation is out of range, or no epoch is left after the first ones.
@@ -62,25 +63,27 @@ class SpatialLabelNoise(Method):
         loss: nn.Module,
         schedule: Schedule,
         bound: Bound = "tight",
-        correlation: float = 0.75,
+        correlation: float | Sequence[float] | Literal["auto"] = 0.75,
         prior_logit: float = -2.0,
         prior_scale: float = 1.3132617,
+        learn_prior: bool = False,
         e_steps: int = 10,
         e_rate: float = 0.1,
+        e_every: int = 2,
         warm_up: int = 3,
-        nodes: int = 20,
     ) -> None:
         if schedule.classes.overlapping:
             raise UsageError("spatial-label-noise needs classes that exclude each other, found overlapping ones")
-        if not 0 <= correlation <= STIFFEST:
-            raise UsageError(f"correlation is from 0 to {STIFFEST}, found {correlation}")
+        if not 0 < prior_scale <= WIDEST / 2:
+            raise UsageError(f"prior_scale is above 0 and at most {WIDEST / 2:g}, found {prior_scale}")
         if not 0 <= warm_up < schedule.epochs:
             raise UsageError(f"warm_up takes all of {schedule.epochs} epochs: give more --epochs, or a lower warm_up")
         self.net, self.loss, self.schedule, self.warm_up = net, loss, schedule, warm_up
-        self.e_steps, self.e_rate = e_steps, e_rate
-        rho = (correlation,) * int(getattr(net, "dims", 2))
-        self.prior: dict[str, Any] = {"mu": prior_logit, "s": prior_scale, "rho": rho, "rho_q": rho, "kind": bound}
-        self.prior["nodes"] = nodes
+        self.e_steps, self.e_rate, self.e_every, self.learn_prior = e_steps, e_rate, e_every, learn_prior
+        self.choices = CHOICES if correlation == "auto" else ()
+        rho = _rho(0.0 if correlation == "auto" else correlation, int(getattr(net, "dims", 2)))
+        self.prior: dict[str, Any] = {"mu": prior_logit, "s": prior_scale, "rho": rho, "rho_q": rho}
+        self.prior |= {"kind": bound, "nodes": None}
         self._fields: list[Tensor] = []
         self._train: Sequence[Sample] = ()
         self._val: Sequence[Sample] = ()
@@ -90,7 +93,7 @@ class SpatialLabelNoise(Method):
         """One fit."""
         schedule, (name,) = self.schedule, self.stage_names
         self._train, self._val = train, val
-        self._fields = [_unknown(sample) for sample in train]
+        self._fields = [unknown_field(sample) for sample in train]
         self._module = NoisySegmenter(
             net=self.net,
             loss=self.loss,
@@ -99,6 +102,9 @@ class SpatialLabelNoise(Method):
             prior=self.prior,
             e_steps=self.e_steps,
             e_rate=self.e_rate,
+            e_every=self.e_every,
+            learn_prior=self.learn_prior,
+            choices=self.choices,
             warm_up=self.warm_up * schedule.epoch_steps,
             **schedule.fitting(epochs=schedule.epochs),
         )
@@ -123,7 +129,7 @@ class SpatialLabelNoise(Method):
         """
         found = {}
         known = [(sample, field, self.e_steps) for sample, field in zip(self._train, self._fields, strict=True)]
-        fresh = [(sample, _unknown(sample), FROM_SCRATCH) for sample in self._val]
+        fresh = [(sample, unknown_field(sample), FROM_SCRATCH) for sample in self._val]
         for sample, field, steps in (*known, *fresh):
             fitted = fit_field(net, sample, field, prior=self.prior, steps=steps, rate=self.e_rate)
             logits, labels, valid, mean, raw = stacked(net, sample, fitted)
@@ -137,9 +143,8 @@ class SpatialLabelNoise(Method):
         return found
 
 
-def _unknown(sample: Sample) -> Tensor:
-    """A field of which nothing is known, in memory that processes share: crops are cut while it is written to."""
-    start = torch.tensor(START, dtype=torch.float16).view(2, *[1] * (sample.image.ndim - 1))
-    field = start.expand(2, *sample.image.shape[1:]).contiguous()
-    field.share_memory_()  # type: ignore[no-untyped-call]
-    return field
+def _rho(correlation: float | Sequence[float], dims: int) -> tuple[float, ...]:
+    rho = (correlation,) * dims if isinstance(correlation, int | float) else tuple(correlation)
+    if len(rho) != dims or not all(0 <= r <= STIFFEST for r in rho):
+        raise UsageError(f"correlation is one number from 0 to {STIFFEST}, or {dims}, or 'auto'; found {correlation}")
+    return rho
