@@ -102,3 +102,35 @@ def test_exclusive_classes_by_hand() -> None:
     assert value("cross-entropy", logits, target, exclusive=True) == pytest.approx(entropy, abs=1e-6)
     mixed = 0.5 * (dice + jaccard) / 2 + 0.5 * entropy
     assert value("dice-jaccard-bce", logits, target, exclusive=True) == pytest.approx(mixed, abs=1e-6)
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_smoothing_gives_a_share_of_each_label_to_all_classes(exclusive: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 3, 4, 4, generator=generator, dtype=torch.float64)
+    shape = (1, 1, 4, 4) if exclusive else logits.shape
+    target = torch.randint(0, 3 if exclusive else 2, shape, generator=generator)
+    count = 3 if exclusive else 2
+    others = [torch.full_like(target, number) for number in range(count)]
+    even = sum(value("cross-entropy", logits, other, exclusive=exclusive) for other in others) / count
+    wanted = 0.9 * value("cross-entropy", logits, target, exclusive=exclusive) + 0.1 * even
+    found = value("cross-entropy", logits, target, exclusive=exclusive, smoothing=0.1)
+    assert found == pytest.approx(wanted, abs=1e-12)
+
+
+def test_pooled_overlap_is_that_of_one_large_image() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 4, 5, 6, generator=generator, dtype=torch.float64)
+    target = torch.randint(0, 4, (3, 1, 5, 6), generator=generator)
+    side_by_side = (torch.cat(list(part), -1)[None] for part in (logits, target))
+    settings = {"alpha": 1.0, "exclusive": True}
+    pooled = value("dice-jaccard-bce", logits, target, pooled=True, **settings)
+    assert pooled == pytest.approx(value("dice-jaccard-bce", *side_by_side, **settings), abs=1e-12)
+    assert pooled != pytest.approx(value("dice-jaccard-bce", logits, target, **settings), abs=1e-3)
+
+
+def test_wrong_keywords_are_told() -> None:
+    with pytest.raises(UsageError, match="smoothing"):
+        create("cross-entropy", smoothing=1.0)
+    with pytest.raises(UsageError, match="cannot build loss 'dice'"):
+        create("dice", weight=2)

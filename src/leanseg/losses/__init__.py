@@ -23,7 +23,7 @@ def create(name: str, **keywords: Any) -> nn.Module:
     """Build a loss by its registered name.
 
     Raises:
-        UsageError: no such loss.
+        UsageError: no such loss, or the keywords do not fit it.
 
     Example:
         >>> create("dice", smooth=0.0).smooth
@@ -32,5 +32,9 @@ def create(name: str, **keywords: Any) -> nn.Module:
     if name not in LOSSES:
         raise UsageError(f"unknown loss {name!r}; registered are {', '.join(sorted(LOSSES))}")
     module, _, attribute = LOSSES[name].partition(":")
-    loss: nn.Module = getattr(import_module(module), attribute)(**keywords)
+    kind = getattr(import_module(module), attribute)
+    try:
+        loss: nn.Module = kind(**keywords)
+    except TypeError as error:
+        raise UsageError(f"cannot build loss {name!r}: {error}") from error
     return loss

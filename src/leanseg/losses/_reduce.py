@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 class Maps(NamedTuple):
@@ -40,10 +41,13 @@ def foreground_maps(logits: Tensor, target: Tensor, valid: Tensor | None, *, exc
     return Maps(flat.sigmoid() * where, truth, where)
 
 
-def overlap_sums(maps: Maps) -> Sums:
-    """The three sums that Dice and Jaccard are made of."""
-    both = (maps.probability * maps.truth).sum(-1)
-    return Sums(both, maps.probability.sum(-1), maps.truth.sum(-1))
+def overlap_sums(maps: Maps, *, pooled: bool = False) -> Sums:
+    """The three sums that Dice and Jaccard are made of; ``pooled`` over all images, as if they were one (1, K)."""
+    over = (0, 2) if pooled else (2,)
+    both, probability, truth = (
+        part.sum(over) for part in (maps.probability * maps.truth, maps.probability, maps.truth)
+    )
+    return Sums(*(part.view(-1, maps.truth.shape[1]) for part in (both, probability, truth)))
 
 
 def dice_term(sums: Sums, smooth: float) -> Tensor:
@@ -56,13 +60,16 @@ def jaccard_term(sums: Sums, smooth: float) -> Tensor:
     return (1 - (sums.both + smooth) / (sums.probability + sums.truth - sums.both + smooth)).mean()
 
 
-def cross_entropy_term(logits: Tensor, target: Tensor, valid: Tensor | None, *, exclusive: bool) -> Tensor:
+def cross_entropy_term(
+    logits: Tensor, target: Tensor, valid: Tensor | None, *, exclusive: bool, smoothing: float = 0.0
+) -> Tensor:
     """Binary cross-entropy, or cross-entropy over exclusive classes: mean over valid pixels, then over images."""
     flat, truth, where = _flat(logits, target, valid)
     if exclusive:
-        each = torch.nn.functional.cross_entropy(flat, truth[:, 0].long(), reduction="none")[:, None]
+        each = F.cross_entropy(flat, truth[:, 0].long(), reduction="none", label_smoothing=smoothing)[:, None]
     else:
-        each = torch.nn.functional.binary_cross_entropy_with_logits(flat, truth, reduction="none")
+        softened = truth * (1 - smoothing) + smoothing / 2
+        each = F.binary_cross_entropy_with_logits(flat, softened, reduction="none")
     counted = where.sum((1, 2)).clamp_min(1) * each.shape[1]
     return ((each * where).sum((1, 2)) / counted).mean()
 

@@ -14,6 +14,7 @@ class DiceJaccardBCE(nn.Module):
     Args:
         alpha: weight of the overlap terms, in [0, 1].
         smooth: added above and below, so that an empty image has a value.
+        pooled: overlap of all images of a batch together, so that a class that one of them lacks weighs little there.
         exclusive: classes exclude one another (softmax, first channel the background); else a sigmoid for each.
 
     Shape:
@@ -34,15 +35,17 @@ class DiceJaccardBCE(nn.Module):
         0.618067
     """
 
-    def __init__(self, *, alpha: float = 0.5, smooth: float = 1.0, exclusive: bool = False) -> None:
+    def __init__(
+        self, *, alpha: float = 0.5, smooth: float = 1.0, pooled: bool = False, exclusive: bool = False
+    ) -> None:
         super().__init__()
         if not 0 <= alpha <= 1:
             raise UsageError(f"alpha must lie in [0, 1], found {alpha}")
-        self.alpha, self.smooth, self.exclusive = alpha, smooth, exclusive
+        self.alpha, self.smooth, self.pooled, self.exclusive = alpha, smooth, pooled, exclusive
 
     def parts(self, logits: Tensor, target: Tensor, valid: Tensor | None = None) -> dict[str, Tensor]:
         """The three terms, unweighted, for the log."""
-        sums = overlap_sums(foreground_maps(logits, target, valid, exclusive=self.exclusive))
+        sums = overlap_sums(foreground_maps(logits, target, valid, exclusive=self.exclusive), pooled=self.pooled)
         return {
             "dice": dice_term(sums, self.smooth),
             "jaccard": jaccard_term(sums, self.smooth),

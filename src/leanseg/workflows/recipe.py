@@ -121,6 +121,7 @@ class Recipe:
         options = self.options
         exclusive = not self.dataset.classes.sigmoid
         weights = {"alpha": options.alpha} if options.loss == "dice-jaccard-bce" else {}
+        weights |= _json(options.loss_keywords, "--loss-keywords")
         return methods.create(
             name,
             net=self.network(fold),

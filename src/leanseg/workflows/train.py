@@ -51,6 +51,7 @@ class Train:
         net_keywords: constructor keywords of the network as JSON, for instance '{"variant": "b"}'.
         loss: dice-jaccard-bce, dice, jaccard or cross-entropy.
         alpha: weight of the overlap terms of dice-jaccard-bce.
+        loss_keywords: other constructor keywords of the loss as JSON, for instance '{"smoothing": 0.1}'.
         init: a model to start from; classes it does not know are learnt anew.
         epochs: length of the training in epochs of --epoch-steps steps.
         epoch_steps: steps between two validations.
@@ -94,6 +95,7 @@ class Train:
     net_keywords: str = "{}"
     loss: str = "dice-jaccard-bce"
     alpha: float = 0.5
+    loss_keywords: str = "{}"
     init: str | None = None
     epochs: int | None = None
     epoch_steps: int | None = None
