@@ -74,13 +74,16 @@ class Schedule:
         }
         return Crops(samples, **{**settings, **changes})
 
-    def fitting(self, *, epochs: int) -> dict[str, Any]:
-        """The arguments of :class:`~leanseg.methods.segmenter.Segmenter` for a stage of some epochs."""
+    def fitting(self, *, epochs: int, rate: float = 1.0) -> dict[str, Any]:
+        """The arguments of :class:`~leanseg.methods.segmenter.Segmenter` for a stage of some epochs.
+
+        ``rate`` is a share of the peak of the learning rate.
+        """
         return {
             "classes": self.classes,
             "steps": epochs * self.epoch_steps,
             "optimiser": self.optimiser,
-            "learning_rate": self.learning_rate,
+            "learning_rate": rate * self.learning_rate,
             "weight_decay": self.weight_decay,
             "average": self.average,
         }

@@ -29,6 +29,8 @@ class WtBcp(Method):
         loss: takes logits, target and valid.
         schedule: crops, steps and optimiser; ``average`` is the teacher's memory.
         pretrain: share of the epochs for stage 1.
+        mix_rate: peak of the learning rate in stage 2, as a share of that in stage 1: the network is no beginner then,
+            and a teacher that forgets a structure does not learn it again.
         box: side of the pasted box as a share of each axis.
         pseudo_weight: of the loss where the teacher gave the labels.
         consistency: final weight of the consistency between the answers of a network that gives several.
@@ -54,6 +56,7 @@ class WtBcp(Method):
         loss: nn.Module,
         schedule: Schedule,
         pretrain: float = 0.25,
+        mix_rate: float = 0.2,
         box: float = 2 / 3,
         pseudo_weight: float = 0.5,
         consistency: float = 0.5,
@@ -68,7 +71,7 @@ class WtBcp(Method):
             raise UsageError(f"pretrain and box are shares between 0 and 1, found {pretrain} and {box}")
         self.net, self.loss, self.schedule, self.mix = net, loss, schedule, mix
         self.box, self.pseudo_weight, self.consistency = box, pseudo_weight, consistency
-        self.confidence = confidence
+        self.confidence, self.mix_rate = confidence, mix_rate
         single = schedule.classes.single_object
         self.largest_component = single if largest_component is None else largest_component
         self.pretrain_epochs = min(schedule.epochs - 1, max(1, round(pretrain * schedule.epochs)))
@@ -104,7 +107,7 @@ class WtBcp(Method):
             confidence=self.confidence,
             mix=self.mix,
             **boxes,
-            **schedule.fitting(epochs=epochs),
+            **schedule.fitting(epochs=epochs, rate=self.mix_rate),
         )
         others = schedule.crops(unlabelled, self.net, one_image=False, seed=schedule.seed + 2, foreground=0.0)
         both = crop_loader(Together(crops, others), steps=schedule.epoch_steps, workers=schedule.workers)
