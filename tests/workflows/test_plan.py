@@ -48,6 +48,11 @@ def test_volumes_get_cubes_that_fit() -> None:
     assert (slices.crop, slices.batch) == (128, 4)
 
 
+def test_grey_values_of_scans_vary_more_than_colours() -> None:
+    scan = Survey(sides=(10, 256, 216), channels=1, share=0.05, thickness=0.2)
+    assert plan(scan).appearance["gamma"] > 0 and not plan(VESSELS).appearance
+
+
 def test_wishes_stand_and_are_named() -> None:
     made = plan(VESSELS, wishes=Wishes(crop=100, batch=7, learning_rate=0.5, epochs=3), divisor=8)
     assert (made.crop, made.batch, made.learning_rate, made.epochs) == (104, 7, 0.5, 3)

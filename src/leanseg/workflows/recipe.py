@@ -136,7 +136,7 @@ class Recipe:
     def _schedule(self, plan: Plan, fold: int) -> Schedule:
         options = self.options
         try:
-            augmentation = Augmentation(**_json(options.augment, "--augment"))
+            augmentation = Augmentation(**{**plan.appearance, **_json(options.augment, "--augment")})
         except TypeError as error:
             raise UsageError(f"--augment: {error}") from error
         return Schedule(
