@@ -19,6 +19,7 @@ VERBS: dict[tuple[str, ...], tuple[str, str]] = {
     ("data", "check"): ("leanseg.workflows.data:Check", "Find what would silently spoil a result."),
     ("data", "split"): ("leanseg.workflows.data:Split", "Split a dataset into train, val and test by patient."),
     ("data", "repair"): ("leanseg.workflows.data:Repair", "Copy a dataset with its masks repaired."),
+    ("data", "review"): ("leanseg.workflows.review:Review", "List doubted labels and accept corrected ones."),
     ("data", "prepare"): ("leanseg.workflows.data:Prepare", "Turn a downloaded public dataset into a dataset folder."),
     ("demo",): ("leanseg.workflows.demo:Demo", "Segment the vessels of a real fundus photograph."),
     ("info",): ("leanseg.workflows.info:Info", "Say what a model, an image or a dataset is."),

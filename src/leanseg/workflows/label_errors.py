@@ -20,7 +20,7 @@ from leanseg.report.figures import error_overlay
 from leanseg.report.html import write_report
 from leanseg.types import Classes, Labels
 
-FOLDER, TABLE = "label-errors", "label-errors.csv"
+FOLDER, CORRECTED, TABLE = "label-errors", "corrected", "label-errors.csv"
 COLUMNS = ("image", "split", "expected_wrong_pixels", "changed_pixels", "changed_share")
 SHOWN = 24
 """Pictures on the page."""
@@ -71,7 +71,8 @@ def write_label_errors(dataset: Dataset, cases: Sequence[Case], findings: Sequen
         for wrong, right in _maps(found, case.stem, image.shape):
             given = dataset.read_labels(case, shape=image.shape)
             write_probabilities(wrong[None], like=image, classes=Classes(names=("wrong",)), folder=folder / "wrong")
-            write_labels(right, like=image, classes=dataset.classes, folder=folder / "corrected")
+            numbers, classes = _with_ignored(dataset, case, right)
+            write_labels(numbers, like=image, classes=classes, folder=folder / CORRECTED)
             doubts.append(_doubt(case, given, right, wrong))
     if not doubts:
         return None
@@ -90,6 +91,17 @@ def _maps(found: Sequence[Findings], stem: str, shape: Sequence[int]) -> Iterato
         wrong = np.stack([fold[f"wrong/{stem}"][0] for fold in known]).mean(0, dtype=np.float32) / 255
         way = Resampling(before=wrong.shape, after=tuple(shape))
         yield np.clip(way(wrong), 0, 1).astype(np.float32), resample_labels(known[0][f"right/{stem}"][0], way)
+
+
+def _with_ignored(dataset: Dataset, case: Case, labels: Labels) -> tuple[Labels, Classes]:
+    """Pixels that do not count stay ignored in a corrected mask."""
+    classes = dataset.classes
+    if classes.ignore is None:
+        return labels, classes
+    valid = dataset.read_valid(case, shape=labels.shape)
+    names, values = (*classes.names, "ignored"), (*classes.values, classes.ignore)
+    numbers = np.where(valid, labels, len(names)).astype(np.uint8)
+    return numbers, Classes(names=names, values=values, background=classes.background)
 
 
 def _doubt(case: Case, given: Labels, right: Labels, wrong: NDArray[np.float32]) -> Doubt:
