@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from leanseg.bundle import read_bundle
 from leanseg.cli import main
-from leanseg.errors import UsageError
+from leanseg.errors import InputError, UsageError
 from leanseg.images.read import read_image
 from leanseg.inference.predictor import Predictor
 from leanseg.workflows.train import Train
@@ -113,6 +113,28 @@ def test_fine_tuning_starts_from_the_model_and_learns_new_classes(run: Path, tmp
     assert bundle.parts[0].keywords["classes"] == 4
     labels = Predictor(bundle=bundle).predict(read_image(data / "images" / "0.png")).labels
     assert set(np.unique(labels)) <= {0, 1, 2, 3}
+
+
+def test_pretrained_weights_start_another_training(data: Path, tmp_path: Path) -> None:
+    out, tuned = tmp_path / "run", tmp_path / "tuned"
+    words = ["--method", "supercl", "--no-baseline", "--net", "unet", *FAST]
+    assert main(["train", str(data), "--out", str(out), *words]) == 0
+    weights = out / "fold-0" / "pretrain" / "pretrained.safetensors"
+    settings = {"init": str(weights), "net": "unet", "crop": 32, "batch": 2, "threads": 1, "learning_rate": 0.0}
+    Train(data=data, out=tuned, epochs=1, epoch_steps=1, **settings).run()
+    started, found = load_file(weights), load_file(tuned / "model" / "model.safetensors")
+    kept = [name for name, value in started.items() if value.ndim == 4]
+    assert kept and all(np.array_equal(found[name], started[name]) for name in kept)
+
+
+def test_weights_that_do_not_fit_are_refused(run: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none of its .* tensors fits UNet"):
+        weights = run / "model" / "model.safetensors"
+        Train(data=data, out=tmp_path / "a", init=str(weights), net="unet").run()
+    broken = tmp_path / "broken.safetensors"
+    broken.write_text("no weights")
+    with pytest.raises(InputError, match="in safetensors"):
+        Train(data=data, out=tmp_path / "b", init=str(broken)).run()
 
 
 def test_folds_average_their_networks(data: Path, tmp_path: Path) -> None:

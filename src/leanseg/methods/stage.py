@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -24,6 +24,7 @@ class Stage:
         train: endless batches, one epoch of them at a time.
         val: validation batches, ready for the module.
         epochs: number of rounds through ``train``.
+        pretrained: gives the network, once this stage is fitted, whose weights other trainings can start from.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Stage:
     train: DataLoader[Batch]
     val: DataLoader[Batch]
     epochs: int
+    pretrained: Callable[[], nn.Module] | None = None
 
 
 class Method(Protocol):

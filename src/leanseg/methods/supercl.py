@@ -106,7 +106,14 @@ class SuperCL(Method):
             **schedule.fitting(epochs=epochs),
         )
         loader = crop_loader(self._views(train), steps=schedule.epoch_steps, workers=schedule.workers)
-        yield Stage(name=self.stage_names[0], module=start, train=loader, val=sample_loader(()), epochs=epochs)
+        yield Stage(
+            name=self.stage_names[0],
+            module=start,
+            train=loader,
+            val=sample_loader(()),
+            epochs=epochs,
+            pretrained=start.pretrained,
+        )
 
         net = start.pretrained().requires_grad_(True)
         rest = replace(schedule, epochs=schedule.epochs - epochs)

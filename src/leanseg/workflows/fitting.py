@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from leanseg.methods.stage import Method, Stage
 
 LAST, BEST, WEIGHTS, FINDINGS = "last.ckpt", "best.ckpt", "weights.safetensors", "findings.safetensors"
+PRETRAINED = "pretrained.safetensors"
+"""In the folder of a stage: what ``--init`` takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,9 @@ def fit(
     for stage in method.stages(train, val):
         _fit_stage(stage, folder / stage.name, machine, resume, each_epoch)
         _load_best(stage, folder / stage.name)
+        if stage.pretrained is not None:
+            with replacing(folder / stage.name / PRETRAINED) as part:
+                save_file(stage.pretrained().state_dict(), part)
     net = method.result()
     if found := method.findings(net):
         with replacing(folder / FINDINGS) as part:

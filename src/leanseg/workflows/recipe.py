@@ -16,7 +16,7 @@ import torch
 from leanseg import losses, methods, nets
 from leanseg.bundle import Bundle, read_bundle
 from leanseg.data.dataset import Case, Dataset
-from leanseg.errors import UsageError
+from leanseg.errors import InputError, UsageError
 from leanseg.images.atomic import replacing
 from leanseg.loading.augment import Augmentation
 from leanseg.loading.samples import Sample, load_samples
@@ -56,7 +56,8 @@ class Recipe:
 
     def __init__(self, options: Train, dataset: Dataset, train: Sequence[Case]) -> None:
         self.options, self.dataset = options, dataset
-        self.start = read_bundle(options.init) if options.init else None
+        self.weights = Path(options.init) if options.init and options.init.endswith(".safetensors") else None
+        self.start = read_bundle(options.init) if options.init and self.weights is None else None
         seen = survey(dataset, train)
         given = _json(options.net_keywords, "--net-keywords")
         first = self.start.parts[0] if self.start else None
@@ -82,8 +83,8 @@ class Recipe:
         """A fresh network, started from ``--init`` where that is given."""
         torch.manual_seed(self.options.seed + 1000 * fold)
         net = nets.create(self.net, trust=self.options.trust, **self.keywords)
-        if self.start:
-            _adopt(net, self.start)
+        if file := self.weights or (_weights(self.start) if self.start else None):
+            _adopt(net, file)
         return net
 
     def samples(self, cases: Sequence[Case]) -> dict[str, Sample]:
@@ -176,15 +177,31 @@ def _seconds(stage: Stage) -> float:
     return statistics.median(durations[WARMING_STEPS:] or durations)
 
 
-def _adopt(net: nn.Module, start: Bundle) -> None:
-    """Copy every tensor that fits; a head for other classes stays as it was initialised."""
-    from safetensors.torch import load_file
-
+def _weights(start: Bundle) -> Path:
     weights = start.parts[0].weights
     if weights is None:
         raise UsageError(f"--init: the model {start.name} has no weights to start from, only an ONNX graph")
+    return start.path(weights)
+
+
+def _adopt(net: nn.Module, file: Path) -> None:
+    """Copy every tensor that fits; a head for other classes stays as it was initialised.
+
+    Raises:
+        InputError: the file is no safetensors file, or nothing in it fits the network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise InputError(file, f"expected weights to start from, in safetensors: {error}") from error
     own = net.state_dict()
-    fitting = {k: v for k, v in load_file(start.path(weights)).items() if k in own and own[k].shape == v.shape}
+    fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
+    if not any(own[name].ndim > 1 for name in fitting):
+        msg = f"none of its {len(found)} tensors fits {type(net).__name__}; train with the --net and the channels"
+        raise InputError(file, f"{msg} that they were made with")
     net.load_state_dict({**own, **fitting})
 
 

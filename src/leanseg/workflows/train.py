@@ -52,7 +52,8 @@ class Train:
         loss: dice-jaccard-bce, dice, jaccard or cross-entropy.
         alpha: weight of the overlap terms of dice-jaccard-bce.
         loss_keywords: other constructor keywords of the loss as JSON, for instance '{"smoothing": 0.1}'.
-        init: a model to start from; classes it does not know are learnt anew.
+        init: a model to start from, whose classes may be others, or weights such as
+            OUT/fold-0/pretrain/pretrained.safetensors of a run with "supercl".
         epochs: length of the training in epochs of --epoch-steps steps.
         epoch_steps: steps between two validations.
         minutes: fit the training into about this time instead.
