@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from details import label_errors, structures
 from leanseg.images.atomic import replacing
 from leanseg.metrics.intervals import bootstrap_mean, compare
 
@@ -26,6 +27,11 @@ TRAININGS = {
     "mini_net_monuseg": "mini_net_modalities",
     "wt_bcp_acdc_3": "wt_bcp_acdc",
     "wt_bcp_acdc_7": "wt_bcp_acdc",
+    **{
+        f"spatial_label_noise_{name}_{level}": "spatial_label_noise"
+        for name in ("jsrt", "isic2017")
+        for level in ("mild", "moderate", "heavy")
+    },
 }
 """Results and the script that makes them."""
 EXTRA = (("auroc", "AUROC"), ("average_precision", "average precision"), ("cl_dice", "clDice"), ("ece", "ECE"))
@@ -47,17 +53,30 @@ def training_page(content: Mapping[str, Any] | None, script: str) -> str:
     runs: Sequence[Run] = content["runs"]
     trials = dict.fromkeys(trial for run in runs for trial in run["trials"])
     blocks = [_trial(runs, trial) for trial in trials]
+    closer = [("Every structure", structures(_by_arm(runs, trial), trial)) for trial in trials]
+    closer.append(("Wrong training labels", label_errors(_by_arm(runs, next(iter(trials))))))
+    blocks += [_table(title, rows) for title, rows in closer if rows]
     machines = sorted({f"{run['machine']['cpu']}, {run['machine']['cores']} cores" for run in runs})
     commits = sorted({run["commit"] for run in runs})
     source = f"Made by `benchmarks/{script}.py` on {'; '.join(machines)}; commit {', '.join(commits)}."
     return "\n\n".join([*blocks, source]) + "\n"
 
 
-def _trial(runs: Sequence[Run], trial: str) -> str:
+def _by_arm(runs: Sequence[Run], trial: str) -> dict[str, list[Run]]:
     arms: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         if trial in run["trials"]:
             arms[run["arm"]].append(run)
+    return arms
+
+
+def _table(title: str, rows: Sequence[Sequence[str]]) -> str:
+    head, *body = rows
+    return "\n".join([f"**{title}**", "", _row(head), _row(["---"] * len(head)), *(_row(row) for row in body)])
+
+
+def _trial(runs: Sequence[Run], trial: str) -> str:
+    arms = _by_arm(runs, trial)
     head = [
         "arm",
         "parameters",
@@ -74,8 +93,7 @@ def _trial(runs: Sequence[Run], trial: str) -> str:
         first = firsts.setdefault(some[0].get("note", ""), some)
         rows.append(_cells(arm, some, trial, first))
     kept = [number for number in range(len(head)) if any(row[number] for row in rows)]
-    lines = [f"**{trial[:1].upper()}{trial[1:]}**", "", _row([head[n] for n in kept]), _row(["---"] * len(kept))]
-    return "\n".join([*lines, *(_row([row[n] for n in kept]) for row in rows)])
+    return _table(f"{trial[:1].upper()}{trial[1:]}", [[row[n] for n in kept] for row in (head, *rows)])
 
 
 def _cells(arm: str, runs: Sequence[Run], trial: str, first: Sequence[Run]) -> list[str]:

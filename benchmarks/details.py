@@ -1,0 +1,63 @@
+"""Tables beyond the mean Dice: every structure by itself, and wrong labels that were found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from leanseg.metrics.intervals import bootstrap_mean
+
+SURFACES = (("hd95", "HD95"), ("asd", "ASD"))
+
+Run = Mapping[str, Any]
+
+
+def structures(arms: Mapping[str, Sequence[Run]], trial: str) -> list[list[str]]:
+    """Head and rows: Dice with interval and the surface distances of each class, seeds averaged image by image; no rows
+    where there is one class."""
+    names = list(dict.fromkeys(row["class"] for row in next(iter(arms.values()))[0]["trials"][trial]["images"]))
+    if len(names) < 2:
+        return []
+    head = ["arm"]
+    for name in names:
+        head += [f"{name}: Dice", *(f"{name}: {title} (pixels)" for _, title in SURFACES)]
+    rows = [head]
+    for arm, runs in arms.items():
+        cells = [arm]
+        for name in names:
+            dice, patients = _of_class(runs, trial, name, "dice")
+            found = bootstrap_mean(dice, groups=patients)
+            low, high = found.interval or (found.mean, found.mean)
+            cells.append(f"{found.mean:.3f} ({low:.3f} to {high:.3f})")
+            cells += [f"{np.mean(_of_class(runs, trial, name, score)[0]):.1f}" for score, _ in SURFACES]
+        rows.append(cells)
+    return rows
+
+
+def _of_class(runs: Sequence[Run], trial: str, name: str, score: str) -> tuple[list[float], list[str]]:
+    values: dict[tuple[str, str], list[float]] = {}
+    for run in runs:
+        for row in run["trials"][trial]["images"]:
+            if row["class"] == name:
+                values.setdefault((row["image"], row["patient"]), []).append(row[score])
+    return [float(np.mean(some)) for some in values.values()], [patient for _, patient in values]
+
+
+def label_errors(arms: Mapping[str, Sequence[Run]]) -> list[list[str]]:
+    """Head and rows: how well wrong labels were found; no rows where no arm looked for them."""
+    looking = {arm: runs for arm, runs in arms.items() if "label_errors" in runs[0]}
+    if not looking:
+        return []
+    plain = {run["seed"]: run["seconds"] for run in next(iter(arms.values()))}
+    rows = [["arm", "AUROC of P(wrong)", "Brier score", "wrong pixels", "expected", "wrong after correction",
+             "time beside the first arm"]]  # fmt: skip
+    for arm, runs in looking.items():
+        found = [run["label_errors"] for run in runs]
+        mean = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+        ratios = [run["seconds"] / plain[run["seed"]] for run in runs if run["seed"] in plain]
+        counts = ("wrong_pixels", "expected_wrong_pixels", "wrong_pixels_of_corrected_labels")
+        rows.append([arm, f"{mean['auroc']:.3f}", f"{mean['brier']:.4f}", *(f"{mean[key]:,.0f}" for key in counts),
+                     f"x {np.median(ratios):.2f}"])  # fmt: skip
+    return rows
