@@ -30,7 +30,7 @@ def structures(arms: Mapping[str, Sequence[Run]], trial: str) -> list[list[str]]
             dice, patients = _of_class(runs, trial, name, "dice")
             found = bootstrap_mean(dice, groups=patients)
             low, high = found.interval or (found.mean, found.mean)
-            cells.append(f"{found.mean:.3f} ({low:.3f} to {high:.3f})")
+            cells.append(f"{found.mean:.3f}<br><small>{low:.3f} to {high:.3f}</small>")
             cells += [f"{np.mean(_of_class(runs, trial, name, score)[0]):.1f}" for score, _ in SURFACES]
         rows.append(cells)
     return rows

@@ -34,7 +34,7 @@ TRAININGS = {
     },
 }
 """Results and the script that makes them."""
-EXTRA = (("auroc", "AUROC"), ("average_precision", "average precision"), ("cl_dice", "clDice"), ("ece", "ECE"))
+EXTRA = (("auroc", "AUROC"), ("cl_dice", "clDice"), ("ece", "ECE"))
 
 Run = Mapping[str, Any]
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def training_page(content: Mapping[str, Any] | None, script: str) -> str:
-    """One table for each trial: arms below each other, seeds averaged image by image."""
+    """One table for each trial: arms below each other, seeds averaged image by image, with the range of their means."""
     if content is None or not content["runs"]:
         return f"*Not run yet: `make bench NAME={script}`.*\n"
     runs: Sequence[Run] = content["runs"]
@@ -77,16 +77,8 @@ def _table(title: str, rows: Sequence[Sequence[str]]) -> str:
 
 def _trial(runs: Sequence[Run], trial: str) -> str:
     arms = _by_arm(runs, trial)
-    head = [
-        "arm",
-        "parameters",
-        "minutes",
-        "seeds",
-        "Dice (95 % interval)",
-        "range of seeds",
-        "difference to the first arm with this note",
-    ]
-    head += ["pooled Dice", *(title for _, title in EXTRA), "note"]
+    head = ["arm", "parameters", "minutes", "seeds", "Dice, 95 % interval", "beside the first arm alike"]
+    head += [title for _, title in EXTRA]
     firsts: dict[str, list[Run]] = {}
     rows = []
     for arm, some in arms.items():
@@ -101,18 +93,16 @@ def _cells(arm: str, runs: Sequence[Run], trial: str, first: Sequence[Run]) -> l
     patients = {row["image"]: row["patient"] for run in runs for row in run["trials"][trial]["images"]}
     means = [np.mean(list(_per_image([run], trial, "dice").values())) for run in runs]
     trained = runs[0]["parameters"] > 0
-    pooled = [run["trials"][trial]["pooled_dice"] for run in runs]
+    seeds = str(len(runs)) + (_small(f"{min(means):.4f} to {max(means):.4f}") if len(runs) > 1 else "")
+    note = runs[0].get("note", "")
     return [
-        arm,
+        arm + (_small(note) if note else ""),
         f"{runs[0]['parameters']:,}" if trained else "",
         f"{np.mean([run['seconds'] for run in runs]) / 60:.1f}" if trained else "",
-        str(len(runs)),
+        seeds,
         _interval(bootstrap_mean(list(dice.values()), groups=[patients[image] for image in dice])),
-        f"{min(means):.4f} to {max(means):.4f}" if len(runs) > 1 else "",
         _difference(runs, first, trial, patients) if trained and runs is not first else "",
-        f"{np.mean(pooled):.4f}",
         *(_mean(_per_image(runs, trial, score)) for score, _ in EXTRA),
-        runs[0].get("note", ""),
     ]
 
 
@@ -139,9 +129,14 @@ def _difference(runs: Sequence[Run], first: Sequence[Run], trial: str, patients:
 
 def _interval(estimate: Any, *, sign: str = "") -> str:
     mean = f"{estimate.mean:{sign}.4f}"
-    return (
-        f"{mean} ({estimate.interval[0]:{sign}.4f} to {estimate.interval[1]:{sign}.4f})" if estimate.interval else mean
-    )
+    if not estimate.interval:
+        return mean
+    low, high = (f"{end:{sign}.4f}" for end in estimate.interval)
+    return mean + _small(f"{low} to {high}")
+
+
+def _small(text: str) -> str:
+    return f"<br><small>{text}</small>"
 
 
 def _mean(values: Mapping[str, float]) -> str:
