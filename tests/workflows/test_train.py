@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import cv2
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -254,3 +255,23 @@ def test_doubted_labels_are_listed_mapped_and_corrected(data: Path, tmp_path: Pa
         assert float(maps.sum()) == pytest.approx(float(row["expected_wrong_pixels"]), abs=0.1)
     assert "Look before you accept" in (out / "label-errors" / "report.html").read_text()
     assert not (tmp_path / "run" / "model" / "findings.safetensors").exists()
+
+
+def test_doubted_labels_of_volumes_keep_their_place(tmp_path: Path) -> None:
+    data, out, affine = tmp_path / "scans", tmp_path / "run", np.diag([-0.5, 2.0, 3.0, 1.0])
+    random = np.random.default_rng(0)
+    for number in range(5):
+        values = random.normal(size=(24, 20, 3)).astype(np.float32)
+        values[6:14, 5:12] += 4
+        for folder, volume in (("images", values), ("masks", (values > 2).astype(np.uint8))):
+            (data / folder).mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(volume, affine), data / folder / f"{number}.nii.gz")
+    words = ["--method", "spatial-label-noise", "--method-keywords", '{"warm_up": 1}', "--no-baseline"]
+    assert main(["train", str(data), "--out", str(out), *words, *FAST]) == 0
+    for row in csv.DictReader((out / "label-errors" / "label-errors.csv").open()):
+        for folder in ("wrong", "corrected"):
+            found = nibabel.load(out / "label-errors" / folder / f"{row['image']}.nii.gz")
+            assert found.shape[:3] == (24, 20, 3)
+            np.testing.assert_allclose(found.affine, affine)
+    assert main(["data", "review", str(out), "--worst", "1", "--out", str(tmp_path / "new")]) == 0
+    assert len(list((tmp_path / "new" / "masks").iterdir())) == 5
