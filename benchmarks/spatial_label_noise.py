@@ -23,7 +23,7 @@ from leanseg.data.folder import open_dataset
 from leanseg.images.image import Image
 from leanseg.workflows.contestants import Answer
 from leanseg.workflows.evaluation import evaluate_cases
-from noisy_labels import SETS, label_error_scores, write_noisy
+from small_sets import SETS, label_error_scores, write_set
 
 LEVELS = {"mild": (0.3, 0.5), "moderate": (0.5, 0.7), "heavy": (0.7, 0.7)}
 """Share of wrong labels, and by how much of the object."""
@@ -91,7 +91,8 @@ def main() -> None:
         noisy, clean = (work / f"{name}-{seed}" for name in ("noisy", "clean"))
         for folder, part in ((noisy, share), (clean, 0.0)):
             if not folder.exists():
-                write_noisy(SETS[given.set](given.download, given.work), folder, share=part, amount=amount, seed=seed)
+                cases = SETS[given.set](given.download, given.work)
+                write_set(cases, folder, names=("object",), share=part, amount=amount, seed=seed)
         for arm in ARMS:
             if not results.holds(arm.name, seed):
                 results.add(_run(arm, seed, clean if arm is CLEAN else noisy, work))

@@ -27,6 +27,7 @@ TRAININGS = {
     "mini_net_monuseg": "mini_net_modalities",
     "wt_bcp_acdc_3": "wt_bcp_acdc",
     "wt_bcp_acdc_7": "wt_bcp_acdc",
+    **{f"supercl_{name}_{share}": "supercl" for name in ("jsrt", "isic2017") for share in (4, 8, 10)},
     **{
         f"spatial_label_noise_{name}_{level}": "spatial_label_noise"
         for name in ("jsrt", "isic2017")

@@ -1,9 +1,9 @@
-"""Small data sets of one class whose training labels are as wrong as asked for, and whose test labels are true."""
+"""Public sets at 128 pixels, whose training labels are as wrong as asked for, and whose test labels are true."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,6 @@ from leanseg.workflows.fitting import FINDINGS
 SIDE = 128
 """Longest side of an image in pixels."""
 
-MANIFEST = '[classes]\n1 = "object"\n'
-
 
 @dataclass(frozen=True)
 class Shown:
@@ -36,12 +34,12 @@ class Shown:
 
 
 def jsrt(download: Path, work: Path) -> Iterator[Shown]:  # noqa: ARG001
-    """Lungs on chest films; a fifth of the training images is for validation."""
+    """Lungs (1) and hearts (2) on chest films; a fifth of the training images is for validation."""
     for split in ("train", "test"):
         for number, path in enumerate(sorted((download / split / "images").iterdir())):
             labels = cv2.imread(str(download / split / "labels" / path.name), cv2.IMREAD_UNCHANGED)
             part = "val" if split == "train" and number % 5 == 4 else split
-            yield Shown(path.stem, part, cv2.imread(str(path)), (labels == 1).astype(np.uint8))
+            yield Shown(path.stem, part, cv2.imread(str(path)), labels)
 
 
 def isic2017(download: Path, work: Path) -> Iterator[Shown]:
@@ -60,12 +58,15 @@ def isic2017(download: Path, work: Path) -> Iterator[Shown]:
 SETS: dict[str, Callable[[Path, Path], Iterator[Shown]]] = {"jsrt": jsrt, "isic2017": isic2017}
 
 
-def write_noisy(cases: Iterator[Shown], out: Path, *, share: float, amount: float, seed: int) -> Path:
+def write_set(
+    cases: Iterator[Shown], out: Path, *, names: Sequence[str], share: float = 0.0, amount: float = 0.0, seed: int = 0
+) -> Path:
     """Write a data folder; ``clean/`` holds the true masks, which no command reads.
 
     Args:
         cases: all images.
         out: the new folder.
+        names: of the classes 1, 2, ...; those beyond become background.
         share: of the training and validation images whose label is wrong.
         amount: by how much of the object.
         seed: of the errors.
@@ -74,15 +75,17 @@ def write_noisy(cases: Iterator[Shown], out: Path, *, share: float, amount: floa
         (out / folder).mkdir(parents=True, exist_ok=True)
     rows = [("stem", "split")]
     for case in cases:
-        drawn = case.labels
+        true = np.where(case.labels > len(names), 0, case.labels).astype(np.uint8)
+        drawn = true
         if case.split != "test":
             drawn = corrupt_mask(drawn, stem=case.stem, seed=seed, share=share, amount=amount).labels
-        for folder, picture in (("images", case.image), ("masks", drawn), ("clean", case.labels)):
+        for folder, picture in (("images", case.image), ("masks", drawn), ("clean", true)):
             cv2.imwrite(str(out / folder / f"{case.stem}.png"), picture)
         rows.append((case.stem, case.split))
     with (out / "splits.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
-    (out / "dataset.toml").write_text(MANIFEST)
+    lines = [f'{number} = "{name}"\n' for number, name in enumerate(names, start=1)]
+    (out / "dataset.toml").write_text("".join(["[classes]\n", *lines]))
     return out
 
 
