@@ -51,6 +51,7 @@ class Trial:
         flips: average over mirrored images.
         threshold: instead of the one chosen on validation images.
         preprocessing: changes of the model's preprocessing, for instance {"diameter": 540}.
+        cl_dice: score centre lines as well, which pictures have.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Trial:
     flips: bool = False
     threshold: float | None = None
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
+    cl_dice: bool = True
 
 
 class Results:
@@ -122,7 +124,7 @@ def score(bundle: Bundle, trial: Trial) -> dict[str, Any]:
         bundle = replace(bundle, preprocessing=replace(bundle.preprocessing, **trial.preprocessing))
     predictor = Predictor(bundle=bundle, flips=trial.flips)
     model = Model(name=bundle.name, predictor=predictor, classes=bundle.classes, wanted=dataset.classes)
-    result = evaluate_cases(dataset, cases, [model], cl_dice=True)
+    result = evaluate_cases(dataset, cases, [model], cl_dice=trial.cl_dice)
     return {**summed(result), "threshold": list(bundle.threshold)}
 
 

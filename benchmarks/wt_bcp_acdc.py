@@ -105,7 +105,7 @@ def main() -> None:
     for folder, count in ((few, given.labelled), (everything, EVERYBODY)):
         if not folder.exists():
             convert(given.download, folder, labelled=count)
-    name, trials = f"wt_bcp_acdc_{given.labelled}", [Trial(name=TRIAL, data=few)]
+    name, trials = f"wt_bcp_acdc_{given.labelled}", [Trial(name=TRIAL, data=few, cl_dice=False)]
     run_arms(name, few, DECISIVE, trials, work=given.work / f"runs-{given.labelled}")
     results = run_arms(name, everything, [CEILING], trials, work=given.work / "runs-all")
     if not results.holds(Prior.name, 0):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +21,7 @@ from leanseg.loading.augment import Augmentation
 from leanseg.loading.crops import Crops
 from leanseg.loading.samples import Sample
 from leanseg.methods.e_step import bound_by_correlation, fit_field, fitted_prior, unknown_field
+from leanseg.methods.error_prior import ErrorPrior
 from leanseg.methods.noisy_segmenter import NoisySegmenter
 from leanseg.methods.spatial_label_noise import SpatialLabelNoise
 from leanseg.types import Classes
@@ -32,6 +38,31 @@ PRIOR: dict[str, Any] = {
     "kind": "tight",
     "nodes": None,
 }
+
+
+TESTS = str(Path(__file__).parents[1])
+TWO_PROCESSES = """
+import json, sys
+from pathlib import Path
+from leanseg.methods.e_step import START
+from leanseg.workflows.fitting import Machine, fit
+from testers.methods import make
+from testers.samples import discs
+
+if __name__ == "__main__":
+    method = make("spatial-label-noise", epochs=2, epoch_steps=2, warm_up=1, correlation="auto", learn_prior=True)
+    machine = Machine(processes=2, threads=1)
+    samples = [s for s in discs(4, 32, 32)]
+    samples = [type(s)(image=s.image, target=s.target.roll(6, 1), valid=s.valid, case=s.case) for s in samples]
+    fit(method, samples, [], folder=Path(sys.argv[1]), machine=machine, resume=False, each_epoch=int)
+    prior = method.prior.arguments()
+    moved = [bool((field[0] != START[0]).any()) for field in method._fields]
+    print(json.dumps({"mu": prior["mu"], "rho": prior["rho"], "moved": moved}))
+"""
+
+
+def error_prior() -> ErrorPrior:
+    return ErrorPrior(mu=-2.0, s=1.3133, rho=(0.75, 0.75), kind="tight")
 
 
 class TestSpatialLabelNoise(MethodTester):
@@ -163,7 +194,7 @@ def test_fields_are_kept_with_the_checkpoint() -> None:
 
     def module(fields: list[Tensor]) -> NoisySegmenter:
         settings = {"loss": nn.MSELoss(), "classes": Classes(names=("a",)), "steps": 4}
-        how = {"prior": PRIOR, "e_steps": 1, "e_rate": 0.1, "e_every": 1, "warm_up": 0, "learn_prior": False}
+        how = {"prior": error_prior(), "e_steps": 1, "e_rate": 0.1, "e_every": 1, "warm_up": 0, "learn_prior": False}
         return NoisySegmenter(net=Knows(), samples=[sample], fields=fields, **how, **settings)
 
     kept: dict[str, Any] = {}
@@ -207,11 +238,23 @@ def test_what_is_learnt_of_the_errors_is_resumed(settings: dict[str, Any]) -> No
     kept: dict[str, Any] = {}
     module = method._module
     module.on_save_checkpoint(kept)
-    assert len(kept["label_error_prior"]["rho"]) == 2 and kept["correlation_choices"] == ()
-    module.prior = dict(PRIOR)
+    assert len(kept["label_error_prior"]) == 4 and kept["correlation_choices"] == ()
+    module.prior = error_prior()
     module.on_load_checkpoint(kept)
-    assert module.prior == kept["label_error_prior"]
-    assert (module.prior["mu"] == -2.0) == ("learn_prior" not in settings)
+    assert module.prior.arguments() == method.prior.arguments()
+    assert (module.prior.arguments()["mu"] == -2.0) == ("learn_prior" not in settings)
+
+
+def test_several_processes_learn_one_prior_and_all_fields(tmp_path: Path) -> None:
+    """In a process of its own, as spawning needs a main module that can be imported."""
+    script = tmp_path / "script.py"
+    script.write_text(TWO_PROCESSES)
+    words = [sys.executable, str(script), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": TESTS})
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["mu"] != -2.0 and found["rho"] != [0.0, 0.0]
+    assert all(found["moved"]), "the fields of both processes reach the one that asks for findings"
 
 
 def test_wrong_uses_are_told() -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from leanseg.loading.crops import Batch
 from leanseg.loading.samples import Sample
 from leanseg.methods.e_step import as_classes, bound_by_correlation, fit_field, fitted_prior
+from leanseg.methods.error_prior import ErrorPrior
 from leanseg.methods.label_error_field import data_term
 from leanseg.methods.segmenter import Segmenter
 
@@ -22,7 +23,7 @@ class NoisySegmenter(Segmenter):
     Args:
         samples: all training samples, in the order of their crops.
         fields: of each sample, (2, *spatial) float16: mean, and standard deviation before softplus; written to.
-        prior: mu, s, rho, rho_q, kind and nodes, as :func:`leanseg.methods.label_error_field.bound` takes them.
+        prior: of all fields; learnt here where that is asked for.
         e_steps: steps of a field when its turn comes.
         e_rate: their learning rate.
         e_every: epochs from turn to turn of a field.
@@ -40,7 +41,7 @@ class NoisySegmenter(Segmenter):
         *,
         samples: Sequence[Sample],
         fields: Sequence[Tensor],
-        prior: dict[str, Any],
+        prior: ErrorPrior,
         e_steps: int,
         e_rate: float,
         e_every: int,
@@ -59,7 +60,7 @@ class NoisySegmenter(Segmenter):
         if self.global_step < self.warm_up:
             return super().training_loss(batch)
         mean, deviation = batch["maps"][:, :1], F.softplus(batch["maps"][:, 1:])
-        how = {"kind": self.prior["kind"], "nodes": self.prior["nodes"], "valid": batch["valid"]}
+        how = {"kind": self.prior.kind, "nodes": None, "valid": batch["valid"]}
         sums = [
             data_term(as_classes(z), batch["target"], mean, deviation, **how).sum()
             for z in self.answers(batch["image"])
@@ -80,31 +81,30 @@ class NoisySegmenter(Segmenter):
             # After the first epochs nothing is known of any field: they all get a turn.
             if self.global_step == self.warm_up or (turn + self.current_epoch) % self.e_every == 0:
                 found = fit_field(
-                    net, self.samples[number], self.fields[number], prior=self.prior, steps=self.e_steps,
-                    rate=self.e_rate,
+                    net, self.samples[number], self.fields[number], prior=self.prior.arguments(),
+                    steps=self.e_steps, rate=self.e_rate,
                 )  # fmt: skip
                 self.fields[number].copy_(found)
         self.trainer.strategy.barrier()
         if self.learn_prior:
-            self.prior |= fitted_prior(self.fields, self.prior)
+            self.prior.learn(**fitted_prior(self.fields, self.prior.arguments()))
 
     def _choose_correlation(self, net: torch.nn.Module) -> None:
-        bounds = bound_by_correlation(net, self.samples, self.prior, self.choices)
+        bounds = bound_by_correlation(net, self.samples, self.prior.arguments(), self.choices)
         best = max(bounds, key=lambda rho: bounds[rho])
-        rho = (best,) * len(self.prior["rho"])
-        self.prior |= {"rho": rho, "rho_q": rho}
+        self.prior.learn(rho=best)
         self.choices = ()
         self.log_dict({f"bound_{rho:g}": value for rho, value in bounds.items()} | {"correlation": best})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the fields and their prior, so that a resumed training doubts the same labels."""
         checkpoint["label_errors"] = [field.clone() for field in self.fields]
-        checkpoint["label_error_prior"] = dict(self.prior)
+        checkpoint["label_error_prior"] = self.prior.values.clone()
         checkpoint["correlation_choices"] = tuple(self.choices)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Into the tensors from which crops are cut."""
         for field, kept in zip(self.fields, checkpoint["label_errors"], strict=True):
             field.copy_(kept)
-        self.prior |= checkpoint["label_error_prior"]
+        self.prior.restore(checkpoint["label_error_prior"])
         self.choices = checkpoint["correlation_choices"]

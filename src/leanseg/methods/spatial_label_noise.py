@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from leanseg.errors import UsageError
 from leanseg.loading.loaders import crop_loader, sample_loader
 from leanseg.loading.samples import Sample
 from leanseg.methods.e_step import FROM_SCRATCH, fit_field, stacked, unknown_field
+from leanseg.methods.error_prior import ErrorPrior
 from leanseg.methods.gaussian_expectation import WIDEST
 from leanseg.methods.kms import STIFFEST
 from leanseg.methods.label_error_field import Bound, error_probability, soft_labels
@@ -82,8 +83,7 @@ class SpatialLabelNoise(Method):
         self.e_steps, self.e_rate, self.e_every, self.learn_prior = e_steps, e_rate, e_every, learn_prior
         self.choices = CHOICES if correlation == "auto" else ()
         rho = _rho(0.0 if correlation == "auto" else correlation, int(getattr(net, "dims", 2)))
-        self.prior: dict[str, Any] = {"mu": prior_logit, "s": prior_scale, "rho": rho, "rho_q": rho}
-        self.prior |= {"kind": bound, "nodes": None}
+        self.prior = ErrorPrior(mu=prior_logit, s=prior_scale, rho=rho, kind=bound)
         self._fields: list[Tensor] = []
         self._train: Sequence[Sample] = ()
         self._val: Sequence[Sample] = ()
@@ -127,11 +127,11 @@ class SpatialLabelNoise(Method):
 
         A validation image, which taught the network nothing, gets its field here.
         """
-        found = {}
+        found, prior = {}, self.prior.arguments()
         known = [(sample, field, self.e_steps) for sample, field in zip(self._train, self._fields, strict=True)]
         fresh = [(sample, unknown_field(sample), FROM_SCRATCH) for sample in self._val]
         for sample, field, steps in (*known, *fresh):
-            fitted = fit_field(net, sample, field, prior=self.prior, steps=steps, rate=self.e_rate)
+            fitted = fit_field(net, sample, field, prior=prior, steps=steps, rate=self.e_rate)
             logits, labels, valid, mean, raw = stacked(net, sample, fitted)
             deviation = F.softplus(raw)
             wrong = error_probability(logits, labels, mean, deviation) * (valid > 0)
