@@ -69,11 +69,18 @@ class NoisySegmenter(Segmenter):
         loss: Tensor = -torch.stack(sums).mean() / pixels
         return loss
 
-    def on_train_epoch_end(self) -> None:
-        """The E-step of the images whose turn it is, each in one of the processes."""
-        if self.global_step < self.warm_up:
-            return
-        net = self.averaged.eval()
+    def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:
+        """After the last step of an epoch also the E-step, of the images whose turn it is.
+
+        Not at the end of the epoch: there one process may have joined in the mean of a logged value already, which
+        the others would take for the barrier.
+        """
+        super().on_train_batch_end(outputs, batch, step)
+        if self.trainer.is_last_batch and self.global_step >= self.warm_up:
+            self._expect(self.averaged.eval())
+
+    def _expect(self, net: torch.nn.Module) -> None:
+        """Each image is fitted by one of the processes; the first one learns from all of them."""
         if self.choices:
             self._choose_correlation(net)
         rank, world = self.trainer.global_rank, self.trainer.world_size
@@ -86,15 +93,17 @@ class NoisySegmenter(Segmenter):
                 )  # fmt: skip
                 self.fields[number].copy_(found)
         self.trainer.strategy.barrier()
-        if self.learn_prior:
+        if self.learn_prior and rank == 0:
             self.prior.learn(**fitted_prior(self.fields, self.prior.arguments()))
+        self.trainer.strategy.barrier()
 
     def _choose_correlation(self, net: torch.nn.Module) -> None:
         bounds = bound_by_correlation(net, self.samples, self.prior.arguments(), self.choices)
         best = max(bounds, key=lambda rho: bounds[rho])
         self.prior.learn(rho=best)
         self.choices = ()
-        self.log_dict({f"bound_{rho:g}": value for rho, value in bounds.items()} | {"correlation": best})
+        found = {f"bound_{rho:g}": value for rho, value in bounds.items()} | {"correlation": best}
+        self.log_dict(found, on_step=False, on_epoch=True, batch_size=1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the fields and their prior, so that a resumed training doubts the same labels."""
