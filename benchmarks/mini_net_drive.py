@@ -8,4 +8,4 @@ The recipe was developed on the training images alone; the test images are opene
 from mini_net_arms import DECISIVE, ONCE, SHORTENED, compare
 
 if __name__ == "__main__":
-    compare(name="mini_net_drive", public="drive", groups=[DECISIVE, SHORTENED, ONCE])
+    compare(name="mini_net_drive", public="drive", groups=[DECISIVE, ONCE, SHORTENED])
