@@ -210,7 +210,8 @@ def test_a_tiny_run_lowers_each_term() -> None:
     after = values(module, held)
     assert all(after[name] < before[name] for name in TERMS), (before, after)
     logged = trainer.callback_metrics
-    assert {*TERMS, "loss", "cells", "component", "largest", "split"} <= set(logged)
+    assert {*TERMS, "loss", "cells", "inside_regions", "component", "largest", "split"} <= set(logged)
+    assert 0 < float(logged["inside_regions"]) < 1
     assert float(logged["cells"]) > 1 and 1 <= float(logged["component"]) <= float(logged["largest"]) <= 8
 
 

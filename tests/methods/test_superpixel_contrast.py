@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from leanseg.losses.supervised_contrastive import supervised_contrastive
-from leanseg.methods.superpixel_contrast import cell_regions, random_positions, strided_positions, superpixel_contrast
+from leanseg.methods.superpixel_contrast import (
+    cell_regions,
+    random_positions,
+    strided_positions,
+    superpixel_contrast,
+    variance_inside_regions,
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -199,3 +205,23 @@ def test_steps_along_the_gradient_gather_the_regions() -> None:
     same = cells.flatten()[:, None] == cells.flatten()
     similarity = unit @ unit.T
     assert similarity[same].min() > 0.9 > 0.5 > similarity[~same].max()
+
+
+@given(st.integers(0, 10_000))
+def test_variance_inside_regions_against_loops(seed: int) -> None:
+    features = torch.randn(2, 3, 4, 5, generator=generator(seed))
+    cells = torch.randint(-1, 4, (2, 4, 5), generator=generator(seed + 1))
+    cells[:, 0, :2] = torch.tensor([0, 1])
+    shares = []
+    for view, labels in zip(features, cells, strict=True):
+        inside = sum(
+            float(((view[:, labels == r] - view[:, labels == r].mean(1, keepdim=True)) ** 2).sum()) for r in range(4)
+            if (labels == r).any()
+        )  # fmt: skip
+        known = view[:, labels >= 0]
+        shares.append(inside / float(((known - known.mean(1, keepdim=True)) ** 2).sum()))
+    assert float(variance_inside_regions(features, cells)) == pytest.approx(sum(shares) / 2, rel=1e-4)
+
+
+def test_features_without_variance_know_nothing_of_regions() -> None:
+    assert float(variance_inside_regions(torch.ones(1, 2, 3, 3), torch.zeros(1, 3, 3, dtype=torch.int64))) == 1

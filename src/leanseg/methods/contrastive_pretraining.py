@@ -13,7 +13,12 @@ from leanseg.loading.crops import Batch
 from leanseg.losses.supervised_contrastive import supervised_contrastive
 from leanseg.methods.image_contrast import instance_mask, joined_components, superpixel_maps
 from leanseg.methods.segmenter import Segmenter
-from leanseg.methods.superpixel_contrast import cell_regions, random_positions, superpixel_contrast
+from leanseg.methods.superpixel_contrast import (
+    cell_regions,
+    random_positions,
+    superpixel_contrast,
+    variance_inside_regions,
+)
 from leanseg.nets.padding import pad_to_multiple
 
 WEIGHTS = {"ins": 1.0, "intra": 1.0, "inter": 0.5}
@@ -69,8 +74,8 @@ class ContrastivePretraining(Segmenter):
 
     The loss is L_ins + L_intra + 0.5 L_inter, all of one form
     (:func:`~leanseg.losses.supervised_contrastive.supervised_contrastive`). It logs every term, the cells compared in
-    an image, the mean and largest number of images that chains of neighbours joined, and the share of steps in which
-    such a component was split.
+    an image, the share of the features' variance inside regions, the mean and largest number of images that chains of
+    neighbours joined, and the share of steps in which such a component was split.
 
     Args:
         net: encoder and head.
@@ -136,6 +141,8 @@ class ContrastivePretraining(Segmenter):
         features, pairs = self.net(x), 2 * len(batch["image"])
         vectors = self.projected.head(features[-pairs:]) if self._warped else features
         plain, cells = features[:pairs], self._cells(batch, features) if self._plain else None
+        if cells is not None:
+            self._facts["inside_regions"] = variance_inside_regions(plain[: len(cells)], cells)
         terms = {}
         if "ins" in self.terms:
             terms["ins"] = supervised_contrastive(vectors, same_image(batch))

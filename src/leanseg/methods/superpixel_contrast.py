@@ -122,3 +122,31 @@ def superpixel_contrast(
         region = label.flatten()[at].repeat(2)
         losses.append(supervised_contrastive(vectors, region[:, None] == region, temperature=temperature))
     return torch.stack(losses).mean()
+
+
+def variance_inside_regions(features: Tensor, cells: Tensor) -> Tensor:
+    """Share of the variance of an image's features that lies inside its regions, the mean over images.
+
+    Near 0, features tell regions apart and nothing else; near 1, they know nothing of the regions.
+
+    Args:
+        features: (N, C, h, w).
+        cells: (N, h, w) region of each cell from 0, -1 for none; such cells are left out.
+
+    Returns:
+        A scalar without gradient; an image whose features are all alike counts 1.
+
+    Example:
+        >>> features, cells = torch.tensor([[[[0.0, 2.0, 4.0, 6.0]]]]), torch.tensor([[[0, 0, 1, 1]]])
+        >>> variance_inside_regions(features, cells).item()
+        0.2...
+    """
+    vectors = features.detach().float().flatten(2)
+    labels = (cells.flatten(1) + 1)[:, None].expand_as(vectors)
+    inside = (labels > 0).float()
+    empty = vectors.new_zeros(*vectors.shape[:2], int(labels.max()) + 1)
+    sizes = empty.scatter_add(2, labels, inside).clamp_min(1)
+    means = (empty.scatter_add(2, labels, vectors * inside) / sizes).gather(2, labels)
+    whole = (vectors * inside).sum(2, keepdim=True) / inside.sum(2, keepdim=True).clamp_min(1)
+    within, total = (((vectors - mean) ** 2 * inside).sum((1, 2)) for mean in (means, whole))
+    return torch.where(total > 0, within / total, 1).mean()
