@@ -17,7 +17,10 @@ from leanseg.bundle import Bundle
 FORBIDDEN = ("torch", "lightning", "kornia", "sklearn", "skimage", "onnx", "onnxscript", "numba", "yaml")
 """Libraries that the core install does not bring."""
 
-TORCH_ROOMS = ("leanseg.nets", "leanseg.losses", "leanseg.loading", "leanseg.methods")
+TORCH_ROOMS = (
+    "leanseg.nets", "leanseg.losses", "leanseg.loading", "leanseg.methods",
+    "leanseg.estimate.reverse_unet", "leanseg.estimate.universeg",
+)  # fmt: skip
 
 VERBS = {home.split(":")[0] for home, _ in cli.VERBS.values()}
 """Modules of the commands; helpers of training beside them may need torch."""

@@ -77,7 +77,8 @@ class Bundle:
             Not used where several classes compete (the most probable one wins).
         classes: what is segmented.
         preprocessing: from the pixels of a file to what the networks see.
-        reference: statistics of the training images, by which unlike images are recognised.
+        reference: what training images look like, by which unlike images are recognised; see ``leanseg.quality``.
+        quality: class -> how its Dice follows from a mask and its probabilities; see ``leanseg.quality``.
         provenance: how the model was trained.
         data_licence: licence of the training data.
         card: the text of ``README.md``; see :func:`model_card`.
@@ -99,6 +100,7 @@ class Bundle:
     combine: str = "mean"
     threshold: tuple[float, ...] = ()
     reference: Mapping[str, Any] = field(default_factory=dict)
+    quality: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     data_licence: str = ""
     card: str = ""

@@ -110,6 +110,39 @@ class Classes:
         return cls(**plain)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """A score that is expected of a mask, without knowing the truth.
+
+    Args:
+        value: the expected score; None where nothing can be said.
+        low, high: the interval that holds the true score as often as the model promises; None without a promise.
+        usual: what nine of ten validation images could be trusted to reach, the low ends of their intervals.
+        note: why value or interval are missing.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    usual: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """How far a segmentation can be trusted.
+
+    Args:
+        dice: class -> its expected Dice.
+        unlike: whether the image is unlike the training images; None where the model does not know.
+        reasons: in which respects, the most striking first.
+    """
+
+    dice: Mapping[str, Expected]
+    unlike: bool | None = None
+    reasons: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Segmentation:
     """What a model says about one image.
@@ -119,12 +152,14 @@ class Segmentation:
         classes: what the numbers mean.
         image: the image that was segmented, with its geometry and source.
         probabilities: (K, *spatial) in [0, 1], one map for each foreground class, when asked for.
+        quality: how far it can be trusted.
     """
 
     labels: Labels
     classes: Classes
     image: Image
     probabilities: Probabilities | None = None
+    quality: Quality | None = None
 
     def mask(self, name: str) -> Mask:
         """Where one class lies.

@@ -60,7 +60,7 @@ def test_tiles_equal_the_whole_where_pictures_are_resized(make_bundle, monkeypat
     whole = predictor.predict(image, probabilities=True)
     small_tiles(monkeypatch, 48)
     monkeypatch.setattr(module, "CHUNK", 4 * 190 * 7)
-    bands = list(predictor.bands(image))
+    bands = list(predictor.bands(predictor.prepare(image)))
     assert len(bands) > 20
     np.testing.assert_allclose(np.concatenate([b.probabilities for b in bands], axis=1), whole.probabilities, atol=1e-5)
     np.testing.assert_array_equal(np.concatenate([b.labels for b in bands]) > 0, whole.probabilities[0] > 0.5)

@@ -15,8 +15,11 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
-from leanseg.errors import UsageError
+from leanseg.errors import InputError, UsageError
+from leanseg.estimate.fit_likeness import fit_likeness
 from leanseg.images.preprocess import Preprocessing
+from leanseg.images.read import read_image
+from leanseg.quality.appearance import appearance, appearance_names
 from leanseg.types import Classes
 from leanseg.workflows import segment as module
 from leanseg.workflows.naming import unique_stems
@@ -202,7 +205,8 @@ def tiled(path: Path, side: int) -> Path:
 
 def test_a_streamed_tiff_equals_the_same_in_memory(make_bundle, tmp_path, monkeypatch):
     path = tiled(tmp_path / "slide.tif", 768)
-    bundle = make_bundle("strided", classes=TWO)
+    expected = {name: quality()["vessel"] for name in TWO.names}
+    bundle = make_bundle("strided", classes=TWO, quality=expected)
     run(bundle, [path], tmp_path / "whole")
     # Less than the decoded picture is left for it: it has to be read tile by tile.
     monkeypatch.setattr("leanseg.workflows.segment_one.LIBRARIES", 398_000_000)
@@ -214,7 +218,7 @@ def test_a_streamed_tiff_equals_the_same_in_memory(make_bundle, tmp_path, monkey
         assert np.mean(np.asarray(Pillow.open(whole)) != pieces) < 1e-5
     for one, other in zip(rows(tmp_path / "whole"), rows(tmp_path / "pieces"), strict=True):
         assert one["class"] == other["class"]
-        for key in ("area_pixels", "components", "fraction", "mean_probability"):
+        for key in ("area_pixels", "components", "fraction", "mean_probability", "expected_dice"):
             assert float(one[key]) == pytest.approx(float(other[key]), rel=1e-3)
     assert (tmp_path / "pieces" / "overlays" / "slide.png").is_file()
     refused = run(bundle, [path], tmp_path / "refused", memory="400MB", contours=True)
@@ -269,3 +273,78 @@ def test_the_torch_backend_serves_models_without_a_graph(make_bundle, tmp_path):
     files = {"w.safetensors": save(net.state_dict())}
     bundle = write_bundle(replace(bundle, parts=parts), tmp_path / "weights", files=files)
     assert run(bundle, [square(tmp_path / "a.png")], tmp_path / "out").exit_code == 0
+
+
+def quality(**changes: object) -> dict[str, dict[str, object]]:
+    """Expects the soft Dice less 0.05 for each doubling of the pieces."""
+    fields: dict[str, object] = {
+        "centre": (0.0,) * 5, "scale": (1.0,) * 5, "weights": (0.0, 0.0, 0.0, -0.1, 0.0), "intercept": 0.05,
+        "margin": 0.5, "confidence": 0.9, "patients": 20, "usual": 0.5,
+    }  # fmt: skip
+    return {"vessel": fields | changes}
+
+
+def speckled(path: Path) -> Path:
+    """Many bright points."""
+    pixels = np.zeros((30, 40), np.uint8)
+    pixels[::3, ::3] = 200
+    Pillow.fromarray(pixels).save(path)
+    return path
+
+
+def test_a_model_without_figures_on_its_quality_does_not_guess(make_bundle, tmp_path):
+    out = tmp_path / "out"
+    run(make_bundle(preprocessing=GREY), [square(tmp_path / "a.png")], out)
+    (row,) = rows(out)
+    assert (row["expected_dice"], row["expected_low"], row["unlike"], row["review"]) == ("", "", "", "unknown")
+    assert "does not know" in row["why"]
+    assert "cannot tell" in (out / "report.html").read_text()
+
+
+def test_masks_that_need_a_person_come_first(make_bundle, tmp_path):
+    bundle = make_bundle(preprocessing=GREY, quality=quality(), temperature=0.2)
+    dark = tmp_path / "c.png"
+    Pillow.fromarray(np.zeros((30, 40), np.uint8)).save(dark)
+    out = tmp_path / "out"
+    run(bundle, [square(tmp_path / "a.png"), speckled(tmp_path / "b.png"), dark], out, review_below=0.8)
+    found = {row["mask"]: row for row in rows(out)}
+    assert (found["a"]["review"], found["a"]["why"]) == ("fine", "")
+    assert float(found["a"]["expected_low"]) >= 0.8
+    assert found["b"]["review"] == "look first" and float(found["b"]["expected_dice"]) < 0.8
+    assert (found["c"]["review"], found["c"]["why"]) == ("look first", "nothing was found")
+    with (out / "review.csv").open(newline="") as file:
+        assert [line["mask"] for line in csv.DictReader(file)] == ["c", "b"]
+    page = (out / "report.html").read_text()
+    assert page.index(">c</td>") < page.index(">b</td>") < page.index(">a</td>")
+
+
+def test_the_list_for_review_keeps_what_earlier_runs_found(make_bundle, tmp_path):
+    bundle, out = make_bundle(preprocessing=GREY, quality=quality(), temperature=0.2), tmp_path / "out"
+    run(bundle, [speckled(tmp_path / "b.png")], out, review_below=0.8)
+    run(bundle, [tmp_path / "b.png", square(tmp_path / "a.png")], out, review_below=0.8, skip_existing=True)
+    with (out / "review.csv").open(newline="") as file:
+        assert [line["mask"] for line in csv.DictReader(file)] == ["b"]
+
+
+def test_an_image_unlike_those_of_training_is_named_with_its_reasons(make_bundle, tmp_path):
+    known = [square(tmp_path / f"{n}.png", at=(n, n), size=6 + n % 4) for n in range(12)]
+    looks = np.stack([appearance(GREY.prepare(read_image(path))) for path in known])
+    like = fit_likeness(looks, names=appearance_names(("grey",)), patients=[str(n) for n in range(12)])
+    bundle = make_bundle(preprocessing=GREY, quality=quality(), reference=like.to_dict())
+    negative = tmp_path / "negative.png"
+    Pillow.fromarray(255 - np.asarray(Pillow.open(known[0]))).save(negative)
+    out = tmp_path / "out"
+    run(bundle, [square(tmp_path / "again.png", at=(5, 6), size=7), negative], out)
+    again, other = rows(out)
+    assert (again["unlike"], other["unlike"], other["review"]) == ("False", "True", "look first")
+    assert other["why"].startswith("unlike the training images: ") and "brighter (grey)" in other["why"]
+
+
+def test_a_review_threshold_is_a_dice(make_bundle, tmp_path):
+    with pytest.raises(UsageError, match="review-below"):
+        run(make_bundle(preprocessing=GREY), [square(tmp_path / "a.png")], tmp_path / "out", review_below=80)
+
+
+def test_broken_figures_are_an_error_and_not_a_guess(make_bundle, tmp_path):
+    with pytest.raises(InputError, match="quality"):
+        run(make_bundle(preprocessing=GREY, quality={"vessel": {"x": 1}}), [square(tmp_path / "a.png")], tmp_path / "o")

@@ -143,6 +143,14 @@ def test_folds_average_their_networks(data: Path, tmp_path: Path) -> None:
     assert main(["train", str(data), "--out", str(out), "--folds", "2", "--net", "unet", *FAST]) == 0
     bundle = read_bundle(out / "model")
     assert [part.weights for part in bundle.parts] == ["model-0.safetensors", "model-1.safetensors"]
+    learnt = bundle.quality["class255"]
+    assert learnt["patients"] <= 8 and learnt["margin"] is None, "too few images for an interval"
+    assert len(bundle.reference["distances"]) >= 6
+    picture = read_image(next((data / "images").glob("*.png")))
+    found = Predictor(bundle=bundle).predict(picture).quality
+    assert found is not None and found.unlike is not None
+    expected = found.dice["class255"]
+    assert expected.low is None and expected.note
 
 
 def test_without_test_images_each_is_judged_by_the_network_that_did_not_see_it(data: Path, tmp_path: Path) -> None:

@@ -19,7 +19,10 @@ from leanseg.inference.backends import BackendName
 from leanseg.inference.ensemble import Ensemble, pad_by_reflection
 from leanseg.inference.memory import DEFAULT, LIBRARIES, largest_fitting, spell_memory
 from leanseg.inference.postprocess import keep_largest, to_labels
-from leanseg.types import Labels, Mask, Probabilities, Segmentation
+from leanseg.inference.tally import Tally, count
+from leanseg.quality.appraiser import Appraiser
+from leanseg.quality.traits import Traits
+from leanseg.types import Labels, Mask, Probabilities, Quality, Segmentation
 
 SIDES = {2: range(2048, 0, -64), 3: range(192, 0, -16)}
 """Sides of a tile in pixels, by the dimensions of the net: beyond the first, larger tiles bring no speed."""
@@ -43,6 +46,23 @@ class Band:
     labels: Labels
     probabilities: Probabilities
     field: Mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """The answer for a whole image.
+
+    Args:
+        labels: as of a band, for all rows.
+        probabilities: (K, *spatial), where they were kept.
+        traits: of each class.
+        quality: how far it can be trusted.
+    """
+
+    labels: Labels
+    probabilities: Probabilities | None
+    traits: tuple[Traits, ...]
+    quality: Quality
 
 
 class Predictor:
@@ -79,6 +99,7 @@ class Predictor:
     ) -> None:
         self.bundle = bundle
         self.memory = memory or DEFAULT
+        self.appraiser = Appraiser(bundle)
         self._dims = bundle.parts[0].dims
         self._answer = Ensemble(bundle, kind=backend, threads=threads, device=device, flips=flips)
 
@@ -92,37 +113,66 @@ class Predictor:
         Raises:
             InputError: the image does not suit the model, or not even the smallest tile fits into memory.
         """
+        found = self.whole(source, probabilities=probabilities)
+        image = source if isinstance(source, Image) else Image(source.read(whole(source.shape)), source.geometry)
+        maps = found.probabilities if probabilities else None
+        classes = self.bundle.classes
+        return Segmentation(
+            labels=found.labels, classes=classes, image=image, probabilities=maps, quality=found.quality
+        )
+
+    def whole(self, source: PixelSource, *, probabilities: bool = False) -> Whole:
+        """Segment one image as a whole and say what its masks are like.
+
+        Args:
+            source: the image.
+            probabilities: keep the probability maps.
+
+        Raises:
+            InputError: as for :meth:`predict`.
+        """
         classes = self.bundle.classes
         lead = (len(classes.names),)
-        shape = (lead if classes.overlapping else ()) + source.shape
-        prepared = self._prepare(source)
-        side = self._side(prepared, results=math.prod(shape) + 4 * math.prod(lead + source.shape) * probabilities)
-        labels = np.zeros(shape, np.uint8)
-        maps = np.zeros(lead + source.shape, np.float32) if probabilities else None
-        for band in self._bands(prepared, side):
+        # Which pixels count is known at the end only, where the largest piece is kept.
+        keep = probabilities or classes.single_object
+        maps = np.zeros(lead + source.shape, np.float32) if keep else None
+        labels = np.zeros((lead if classes.overlapping else ()) + source.shape, np.uint8)
+        tallies = [Tally() for _ in classes.names]
+        field = 0
+        prepared = self.prepare(source)
+        for band in self.bands(prepared, results=labels.nbytes + (0 if maps is None else maps.nbytes)):
+            field += int(np.count_nonzero(band.field))
             labels[(slice(None), band.rows) if classes.overlapping else band.rows] = band.labels
             if maps is not None:
                 maps[:, band.rows] = band.probabilities
-        labels = keep_largest(labels, classes=classes) if classes.single_object else labels
-        image = source if isinstance(source, Image) else Image(source.read(whole(source.shape)), source.geometry)
-        return Segmentation(labels=labels, classes=classes, image=image, probabilities=maps)
+            if not classes.single_object:
+                count(tallies, band.labels, band.probabilities, classes)
+        if classes.single_object and maps is not None:
+            labels = keep_largest(labels, classes=classes)
+            count(tallies, labels, maps, classes)
+        traits = tuple(tally.traits(field=field) for tally in tallies)
+        return Whole(labels=labels, probabilities=maps, traits=traits, quality=self.appraiser(prepared, traits))
 
-    def bands(self, source: PixelSource, *, results: int = 0) -> Iterator[Band]:
+    def bands(self, prepared: Prepared, *, results: int = 0) -> Iterator[Band]:
         """Segment an image in bands, from the first row to the last, in memory that does not grow with its height.
 
         ``Classes.single_object`` needs the whole mask and is left to :meth:`predict`.
 
         Args:
-            source: the image.
+            prepared: the image, by :meth:`prepare`.
             results: bytes that the caller will keep, which are then not there for tiles.
 
         Raises:
             InputError: as for :meth:`predict`.
         """
-        prepared = self._prepare(source)
         yield from self._bands(prepared, self._side(prepared, results=results))
 
-    def _prepare(self, source: PixelSource) -> Prepared:
+    def prepare(self, source: PixelSource) -> Prepared:
+        """Look at an image once, at low resolution, as its preprocessing needs.
+
+        Raises:
+            InputError: the image does not suit the model.
+        """
         if source.dims < self._dims:
             raise InputError(source.source or source.stem, "expected a volume, found a picture; choose another model")
         return self.bundle.preprocessing.prepare(source)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import entr
 
-from leanseg.types import Mask
+from leanseg.quality.traits import Traits
+from leanseg.types import Classes, Labels, Mask, Probabilities
 
 
 class Tally:
-    """Area, connected pieces and mean probability of one class; pieces that touch at a corner are one.
+    """Area, connected pieces, mean probability and traits of one class; pieces that touch at a corner are one.
 
     Example:
         >>> tally = Tally()
@@ -24,7 +27,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.area = 0
-        self._total = 0.0
+        self._inside = self._total = self._entropy = 0.0
+        self._border = 0
         self._parents: list[int] = []
         self._joined = 0
         self._edge: NDArray[np.int64] | None = None
@@ -37,7 +41,23 @@ class Tally:
     @property
     def mean_probability(self) -> float | None:
         """Mean probability inside the class; None where it is empty."""
-        return self._total / self.area if self.area else None
+        return self._inside / self.area if self.area else None
+
+    def traits(self, *, field: int) -> Traits:
+        """What tells how good the mask may be.
+
+        Args:
+            field: pixels of the field of view.
+        """
+        return Traits(
+            area=self.area,
+            field=field,
+            inside=self._inside,
+            total=self._total,
+            entropy=self._entropy,
+            border=self._border,
+            components=self.components,
+        )
 
     def add(self, mask: Mask, probability: NDArray[np.float32]) -> None:
         """Add the next band.
@@ -47,12 +67,18 @@ class Tally:
             probability: (rows, ...) its probability.
         """
         self.area += int(np.count_nonzero(mask))
-        self._total += float(probability.sum(where=mask, dtype=np.float64))
+        self._inside += float(probability.sum(where=mask, dtype=np.float64))
+        self._total += float(probability.sum(dtype=np.float64))
+        # Most pixels are certain: they add nothing, and their logarithms would take most of the time.
+        unsure = probability[(probability > 1e-4) & (probability < 1 - 1e-4)]
+        self._entropy += float(entr(unsure).sum(dtype=np.float64) + entr(1 - unsure).sum(dtype=np.float64))
+        self._border += _border(mask)
         pieces, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim, np.uint8))
         before = len(self._parents)
         self._parents.extend(range(before, before + count))
         first, last = (np.where(plane > 0, plane + before, 0).astype(np.int64) for plane in (pieces[0], pieces[-1]))
         if self._edge is not None:
+            self._border += int(np.count_nonzero((self._edge > 0) != mask[0]))
             for one, other in _touching(self._edge, first):
                 self._join(one - 1, other - 1)
         self._edge = last
@@ -66,6 +92,25 @@ class Tally:
         while self._parents[piece] != piece:
             self._parents[piece] = piece = self._parents[self._parents[piece]]
         return piece
+
+
+def count(tallies: Sequence[Tally], labels: Labels, maps: Probabilities, classes: Classes) -> None:
+    """Add a band to the tally of every class.
+
+    Args:
+        tallies: one for each class.
+        labels: (rows, ...) class numbers; (K, rows, ...) of 0/1 where classes overlap.
+        maps: (K, rows, ...) probabilities.
+        classes: what the numbers mean.
+    """
+    for index, tally in enumerate(tallies):
+        tally.add(labels[index] > 0 if classes.overlapping else labels == index + 1, maps[index])
+
+
+def _border(mask: Mask) -> int:
+    """Pairs of neighbours along the axes of which one belongs to the mask."""
+    along = (mask.swapaxes(0, axis) for axis in range(mask.ndim))
+    return sum(int(np.count_nonzero(one[1:] != one[:-1])) for one in along)
 
 
 def _touching(edge: NDArray[np.int64], first: NDArray[np.int64]) -> set[tuple[int, int]]:

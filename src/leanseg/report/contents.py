@@ -102,10 +102,31 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How far one mask can be trusted.
+
+    Args:
+        light: "look first", "look", "fine" or "unknown".
+        title: which mask.
+        value: the Dice that is expected, in [0, 1]; None where the model cannot tell.
+        low, high: its interval.
+        why: why a person should look.
+    """
+
+    light: str
+    title: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SegmentReport(Report):
     """What ``segment`` says: one row and one picture for each image.
 
     Args:
+        verdicts: of each mask, those that need a person most first.
         table: one row for each image.
         pictures: overlays; for many images a selection is enough.
         failed: file and reason of every image that could not be segmented.
@@ -113,6 +134,7 @@ class SegmentReport(Report):
 
     template: ClassVar[str] = "segment.html"
     table: Table
+    verdicts: Sequence[Verdict] = ()
     pictures: Sequence[Picture] = ()
     failed: Sequence[tuple[str, str]] = ()
 

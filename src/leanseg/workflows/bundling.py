@@ -13,6 +13,7 @@ from leanseg import __version__
 from leanseg.bundle import Bundle, Part, model_card, write_bundle
 from leanseg.data.dataset import Case, Dataset
 from leanseg.export.onnx import export_onnx
+from leanseg.workflows.appraise import appraised
 from leanseg.workflows.calibrate import calibrated, judge
 from leanseg.workflows.config import configuration
 from leanseg.workflows.plan import Plan
@@ -70,9 +71,12 @@ def bundled(
     judged = []
     for part, cases in zip(parts, unseen, strict=True):
         # Each network judges only images that it has not seen.
-        alone = write_bundle(replace(bundle, parts=(part,)), folder, files=files)
-        judged.append(judge(alone, dataset, cases, flips=options.flips))
-    return write_bundle(calibrated(bundle, reduce(add, judged)), folder, files=files)
+        by_itself = write_bundle(replace(bundle, parts=(part,)), folder, files=files)
+        judged.append(judge(by_itself, dataset, cases, flips=options.flips))
+    bundle = calibrated(bundle, reduce(add, judged))
+    # All files stay in the folder, so that each network can be opened by itself.
+    alone = [write_bundle(replace(bundle, parts=(part,)), folder, files=files) for part in bundle.parts]
+    return write_bundle(appraised(bundle, alone, dataset, unseen, flips=options.flips), folder, files=files)
 
 
 def refitted(bundle: Bundle, net: nn.Module) -> Bundle:

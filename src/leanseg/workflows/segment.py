@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -21,16 +22,17 @@ from leanseg.images.write import class_folder
 from leanseg.inference.backends import BackendName
 from leanseg.inference.memory import parse_memory
 from leanseg.inference.predictor import Predictor
-from leanseg.report.contents import Picture, SegmentReport, Table
+from leanseg.report.contents import Picture, SegmentReport, Table, Verdict
 from leanseg.report.html import write_report
 from leanseg.types import Classes
 from leanseg.workflows.config import configuration, write_config
 from leanseg.workflows.naming import unique_stems
 from leanseg.workflows.segment_one import Wanted, segment_one
+from leanseg.workflows.segment_review import need, write_review
 from leanseg.workflows.segment_rows import COLUMNS, SegmentRow, TableWriter, cells, read_rows
 
 PICTURES = 60
-"""Overlays that the report shows; all of them are files beside it."""
+"""Overlays that the report shows, of the images that need a person most; all of them are files beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,9 @@ class Segment:
         contours: also write outlines as GeoJSON, for instance for QuPath.
         overlays: write the outlines over each picture.
         report: write report.html.
+        review_below: the expected Dice that is good enough; images that may be worse are listed in review.csv, those
+            that need a person most first. The report's traffic light uses it too; by default it asks for what nine of
+            ten validation images of the model could be trusted to reach.
         flips: average over mirrored copies: four times slower, a little better.
         skip_existing: leave out images whose masks are in the folder already.
         threads: processor threads; all by default.
@@ -82,6 +87,7 @@ class Segment:
     contours: bool = False
     overlays: bool = True
     report: bool = True
+    review_below: float | None = None
     flips: bool = False
     skip_existing: bool = False
     threads: int | None = None
@@ -97,6 +103,8 @@ class Segment:
         """
         if not self.images:
             raise UsageError("what should be segmented? Name files, folders or patterns")
+        if self.review_below is not None and not 0 < self.review_below <= 1:
+            raise UsageError(f"--review-below is a Dice between 0 and 1, found {self.review_below}")
         begun = time.monotonic()
         predictor = self._predictor()
         failed: list[tuple[str, str]] = []
@@ -109,6 +117,8 @@ class Segment:
         write_config(self, self.out)
         rows, pictures = self._segment(predictor, todo, failed)
         result = Segmented(rows=tuple(rows), skipped=sum(kept), failed=tuple(failed), out=self.out)
+        if self.review_below is not None:
+            write_review(self.out)
         if self.report:
             self._write_report(result, predictor.bundle, pictures, time.monotonic() - begun)
         _tell(result)
@@ -147,9 +157,11 @@ class Segment:
     def _segment(
         self, predictor: Predictor, todo: Sequence[tuple[Path, str]], failed: list[tuple[str, str]]
     ) -> tuple[list[SegmentRow], list[Picture]]:
-        wanted = Wanted(probabilities=self.probabilities, contours=self.contours, overlays=self.overlays)
+        wanted = Wanted(
+            probabilities=self.probabilities, contours=self.contours, overlays=self.overlays, below=self.review_below
+        )
         rows: list[SegmentRow] = []
-        pictures: list[Picture] = []
+        pictures: list[tuple[tuple[int, float], Picture]] = []
         table = self.out / "segmentation.csv"
         again = {stem for _, stem in todo}
         before = [line for line in read_rows(table) if line[1] not in again] if self.skip_existing else []
@@ -169,17 +181,22 @@ class Segment:
                     continue
                 rows += found.rows
                 writer.add(found.rows)
-                if found.picture is not None and self.report and len(pictures) < PICTURES:
+                if found.picture is not None and self.report:
                     file = f"overlays/{stem}.png"
-                    pictures.append(Picture.of(found.picture, title=stem, caption=_caption(found.rows), file=file))
-        return rows, pictures
+                    shown = Picture.of(found.picture, title=stem, caption=_caption(found.rows), file=file)
+                    urgent = (min(need(row) for row in found.rows), shown)
+                    pictures = sorted([*pictures, urgent], key=itemgetter(0))[:PICTURES]
+        return sorted(rows, key=need), [shown for _, shown in pictures]
 
     def _write_report(self, result: Segmented, bundle: Bundle, pictures: Sequence[Picture], seconds: float) -> None:
         count = len({row.mask for row in result.rows})
         notes = [f"{result.skipped} images had masks already and are not listed here."] if result.skipped else []
         if self.overlays and count > len(pictures):
-            notes.append(f"Shown are the first {len(pictures)} of {count} overlays; all are in overlays/.")
-        table = Table(columns=COLUMNS, rows=[cells(row) for row in result.rows], file="segmentation.csv")
+            notes.append(f"Shown are {len(pictures)} of {count} overlays, worst first; all are in overlays/.")
+        left = COLUMNS.index("expected_dice")
+        columns = [*COLUMNS[:left], COLUMNS[-1]]
+        rows = [[*cells(row)[:left], cells(row)[-1]] for row in sorted(result.rows, key=_named)]
+        table = Table(columns=columns, rows=rows, file="segmentation.csv")
         facts = {
             "model": bundle.name,
             "classes": ", ".join(bundle.classes.names),
@@ -191,6 +208,7 @@ class Segment:
             title=f"Segmentation: {bundle.name}",
             facts=facts,
             notes=notes,
+            verdicts=[_verdict(row, several=len(bundle.classes.names) > 1) for row in result.rows],
             configuration=configuration(self),
             table=table,
             pictures=pictures,
@@ -202,6 +220,16 @@ class Segment:
 def _has_masks(folder: Path, stem: str, classes: Classes) -> bool:
     folders = [class_folder(folder, name) for name in classes.names] if classes.overlapping else [folder]
     return all(any((f / f"{stem}{ending}").is_file() for ending in (".png", ".tif", ".nii.gz")) for f in folders)
+
+
+def _named(row: SegmentRow) -> tuple[str, str]:
+    return row.mask, row.name
+
+
+def _verdict(row: SegmentRow, *, several: bool) -> Verdict:
+    title = f"{row.mask}, {row.name}" if several else row.mask
+    value, low, high = row.expected_dice, row.expected_low, row.expected_high
+    return Verdict(light=row.review, title=title, value=value, low=low, high=high, why=row.why)
 
 
 def _caption(rows: Sequence[SegmentRow]) -> str:

@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,11 @@ from leanseg.images.statistics import overview
 from leanseg.images.write import class_folder, write_labels, write_probabilities
 from leanseg.inference.contours import contours
 from leanseg.inference.memory import LIBRARIES, spell_memory
-from leanseg.inference.postprocess import keep_largest
 from leanseg.inference.predictor import Band, Predictor
-from leanseg.inference.tally import Tally
+from leanseg.inference.tally import Tally, count
+from leanseg.quality.traits import Traits
 from leanseg.report.figures import overlay
-from leanseg.types import Classes, Labels, Pixels, Probabilities
+from leanseg.types import Classes, Labels, Pixels, Quality
 from leanseg.workflows.naming import renamed
 from leanseg.workflows.segment_rows import SegmentRow
 
@@ -38,11 +39,13 @@ class Wanted:
         probabilities: maps of each class.
         contours: outlines as GeoJSON.
         overlays: outlines over the picture.
+        below: the Dice that is good enough; None for the model's own.
     """
 
     probabilities: bool = False
     contours: bool = False
     overlays: bool = True
+    below: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,73 +76,58 @@ def segment_one(path: Path, *, stem: str, predictor: Predictor, out: Path, wante
     """
     begun = time.monotonic()
     source = open_image(path, memory=max(1, (predictor.memory - LIBRARIES) // 2))
-    tallies = [Tally() for _ in predictor.bundle.classes.names]
     segment = _in_memory if isinstance(source, Image) else _streamed
-    field, picture = segment(source, stem, predictor, out, wanted, tallies)
+    traits, quality, picture = segment(source, stem, predictor, out, wanted)
     if picture is not None:
         with replacing(out / "overlays" / f"{stem}.png") as temporary:
             Pillow.fromarray(picture).save(temporary)
     seconds = time.monotonic() - begun
+    facts: dict[str, Any] = {"image": str(path), "mask": stem, "geometry": source.geometry, "seconds": seconds}
     rows = [
-        SegmentRow.of(
-            tally, image=str(path), mask=stem, name=name, geometry=source.geometry, field=field, seconds=seconds
-        )
-        for name, tally in zip(predictor.bundle.classes.names, tallies, strict=True)
+        SegmentRow.of(seen, quality=quality, below=wanted.below, name=name, **facts)
+        for name, seen in zip(predictor.bundle.classes.names, traits, strict=True)
     ]
     return Outcome(rows=tuple(rows), picture=picture)
 
 
 def _in_memory(
-    source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted, tallies: list[Tally]
-) -> tuple[int, NDArray[np.uint8] | None]:
+    source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted
+) -> tuple[tuple[Traits, ...], Quality, NDArray[np.uint8] | None]:
     image = renamed(source, stem)
     classes = predictor.bundle.classes
-    lead = (len(classes.names),)
-    shape = (*(lead if classes.overlapping else ()), *source.shape)
-    # Which pixels count is known at the end only, where the largest piece is kept.
-    keep = wanted.probabilities or classes.single_object
-    maps = np.zeros((*lead, *source.shape) if keep else 0, np.float32)
-    labels = np.zeros(shape, np.uint8)
-    field = 0
-    for band in predictor.bands(source, results=labels.nbytes + maps.nbytes):
-        field += int(np.count_nonzero(band.field))
-        labels[(slice(None), band.rows) if classes.overlapping else band.rows] = band.labels
-        if keep:
-            maps[:, band.rows] = band.probabilities
-        if not classes.single_object:
-            _count(tallies, band.labels, band.probabilities, classes)
-    if classes.single_object:
-        labels = keep_largest(labels, classes=classes)
-        _count(tallies, labels, maps, classes)
-    write_labels(labels, like=image, classes=classes, folder=out / "masks")
-    if wanted.probabilities:
-        write_probabilities(maps, like=image, classes=classes, folder=out / "probabilities")
+    found = predictor.whole(source, probabilities=wanted.probabilities)
+    write_labels(found.labels, like=image, classes=classes, folder=out / "masks")
+    if wanted.probabilities and found.probabilities is not None:
+        write_probabilities(found.probabilities, like=image, classes=classes, folder=out / "probabilities")
     if wanted.contours:
         with replacing(out / "contours" / f"{stem}.geojson") as temporary:
-            temporary.write_text(json.dumps(contours(labels, classes=classes)), encoding="utf-8")
-    return field, overlay(image, labels, classes) if wanted.overlays else None
+            temporary.write_text(json.dumps(contours(found.labels, classes=classes)), encoding="utf-8")
+    return found.traits, found.quality, overlay(image, found.labels, classes) if wanted.overlays else None
 
 
 def _streamed(
-    source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted, tallies: list[Tally]
-) -> tuple[int, NDArray[np.uint8] | None]:
+    source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted
+) -> tuple[tuple[Traits, ...], Quality, NDArray[np.uint8] | None]:
     classes = predictor.bundle.classes
     _check_streamable(source, predictor, wanted)
     block = max(1, max(source.shape) // 1024)
     small: list[Labels] = []
+    tallies = [Tally() for _ in classes.names]
     field = 0
+    prepared = predictor.prepare(source)
     with ExitStack() as open_files:
         writers = [open_files.enter_context(writer) for writer in _mask_writers(source, stem, classes, out / "masks")]
-        for band in predictor.bands(source):
+        for band in predictor.bands(prepared):
             _write_band(writers, band, classes)
-            _count(tallies, band.labels, band.probabilities, classes)
+            count(tallies, band.labels, band.probabilities, classes)
             field += int(np.count_nonzero(band.field))
             first = -band.rows.start % block
             small.append(band.labels[..., first::block, ::block].copy())
+    traits = tuple(tally.traits(field=field) for tally in tallies)
+    quality = predictor.appraiser(prepared, traits)
     if not wanted.overlays:
-        return field, None
-    labels = np.concatenate(small, axis=-2)
-    return field, overlay(_shrunk(source, block), labels, classes)
+        return traits, quality, None
+    return traits, quality, overlay(_shrunk(source, block), np.concatenate(small, axis=-2), classes)
 
 
 def _check_streamable(source: PixelSource, predictor: Predictor, wanted: Wanted) -> None:
@@ -171,11 +159,6 @@ def _write_band(writers: list[LabelTiffWriter], band: Band, classes: Classes) ->
     for writer, plane, value in zip(writers, band.labels, classes.values, strict=True):
         kind = np.min_scalar_type(max(value, classes.background))
         writer.write(region, np.where(plane > 0, value, classes.background).astype(kind))
-
-
-def _count(tallies: list[Tally], labels: Labels, maps: Probabilities, classes: Classes) -> None:
-    for index, tally in enumerate(tallies):
-        tally.add(labels[index] > 0 if classes.overlapping else labels == index + 1, maps[index])
 
 
 def _shrunk(source: PixelSource, block: int) -> Image:

@@ -12,7 +12,9 @@ from typing import Any
 
 from leanseg.images.atomic import replacing
 from leanseg.images.image import Geometry
-from leanseg.inference.tally import Tally
+from leanseg.quality.light import Light, light
+from leanseg.quality.traits import Traits
+from leanseg.types import Quality
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,11 @@ class SegmentRow:
         fraction: share of the field of view.
         components: connected pieces.
         mean_probability: inside the class; None where it is empty.
+        expected_dice: what the model expects; None where it cannot tell.
+        expected_low, expected_high: its interval.
+        unlike: whether the image is unlike the training images.
+        review: "look first", "look", "fine" or "unknown".
+        why: the reason for the review.
         seconds: reading, segmenting and writing the image.
     """
 
@@ -41,35 +48,59 @@ class SegmentRow:
     fraction: float
     components: int
     mean_probability: float | None
+    expected_dice: float | None
+    expected_low: float | None
+    expected_high: float | None
+    unlike: bool | None
+    review: Light
+    why: str
     seconds: float
 
     @classmethod
     def of(
-        cls, tally: Tally, *, image: str, mask: str, name: str, geometry: Geometry, field: int, seconds: float
+        cls,
+        traits: Traits,
+        *,
+        quality: Quality,
+        below: float | None,
+        image: str,
+        mask: str,
+        name: str,
+        geometry: Geometry,
+        seconds: float,
     ) -> SegmentRow:
-        """Turn counts into a row.
+        """Turn what was found into a row.
 
         Args:
-            tally: of the class.
+            traits: of the class.
+            quality: of the image.
+            below: the Dice that is good enough; None for the model's own.
             image: the file.
             mask: stem of what is written.
             name: the class.
             geometry: of the image.
-            field: pixels of the field of view.
             seconds: time the image took.
         """
         spacing = geometry.spacing
-        size = tally.area * math.prod(spacing) if spacing is not None else None
+        size = traits.area * math.prod(spacing) if spacing is not None else None
+        expected = quality.dice[name]
+        review, why = light(expected, quality, below=below)
         return cls(
             image=image,
             mask=mask,
             name=name,
-            area_pixels=tally.area,
+            area_pixels=traits.area,
             area_mm2=size if spacing is not None and len(spacing) == 2 else None,
             volume_mm3=size if spacing is not None and len(spacing) == 3 else None,
-            fraction=tally.area / field if field else 0.0,
-            components=tally.components,
-            mean_probability=tally.mean_probability,
+            fraction=traits.area / traits.field if traits.field else 0.0,
+            components=traits.components,
+            mean_probability=traits.inside / traits.area if traits.area else None,
+            expected_dice=expected.value,
+            expected_low=expected.low,
+            expected_high=expected.high,
+            unlike=quality.unlike,
+            review=review,
+            why=why,
             seconds=seconds,
         )
 
