@@ -15,7 +15,7 @@ def model(**changes: object) -> ExpectedDice:
     fields: dict[str, object] = {
         "centre": (0.5, -2.0, 2.0, 1.0, 0.8), "scale": (0.1, 1.0, 0.5, 0.5, 0.1),
         "weights": (-0.1, 0.02, -0.05, -0.1, 0.1), "intercept": -0.05, "margin": 0.4, "confidence": 0.9,
-        "patients": 30, "usual": 0.6,
+        "patients": 30, "best": 1.0, "usual": 0.6,
     }  # fmt: skip
     return ExpectedDice.from_dict(fields | changes)
 
@@ -32,6 +32,10 @@ def test_the_interval_holds_its_value_and_stays_in_range(area: int, entropy: flo
     found = model(margin=margin)(traits(area, entropy, pieces))
     assert found.value is not None and found.low is not None and found.high is not None
     assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_nothing_better_is_expected_than_was_ever_seen() -> None:
+    assert model(best=0.7, intercept=0.3)(traits()).value == 0.7
 
 
 def test_poor_masks_have_wider_intervals_than_good_ones() -> None:

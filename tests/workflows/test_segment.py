@@ -279,7 +279,7 @@ def quality(**changes: object) -> dict[str, dict[str, object]]:
     """Expects the soft Dice less 0.05 for each doubling of the pieces."""
     fields: dict[str, object] = {
         "centre": (0.0,) * 5, "scale": (1.0,) * 5, "weights": (0.0, 0.0, 0.0, -0.1, 0.0), "intercept": 0.05,
-        "margin": 0.5, "confidence": 0.9, "patients": 20, "usual": 0.5,
+        "margin": 0.5, "confidence": 0.9, "patients": 20, "best": 1.0, "usual": 0.5,
     }  # fmt: skip
     return {"vessel": fields | changes}
 

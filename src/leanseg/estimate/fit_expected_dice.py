@@ -59,9 +59,12 @@ class _Line:
     scale: Floats
     weights: Floats
     intercept: float
+    best: float
 
     def __call__(self, traits: Floats, soft: Floats) -> Floats:
-        value: Floats = np.clip(soft + self.intercept + (traits - self.centre) / self.scale @ self.weights, 0, 1)
+        value: Floats = np.clip(
+            soft + self.intercept + (traits - self.centre) / self.scale @ self.weights, 0, self.best
+        )
         return value
 
 
@@ -106,6 +109,7 @@ def fit_expected_dice(seen: Sequence[Seen], *, confidence: float = 0.9) -> Expec
         margin=margin if np.isfinite(margin) else None,
         confidence=confidence,
         patients=len(set(table.patient[judges].tolist())),
+        best=line.best,
         usual=float(np.quantile(low, 0.1)),
     )
 
@@ -148,4 +152,5 @@ def _fit(table: _Table, rows: NDArray[np.bool_], penalty: float) -> _Line:
     mean = float(weight @ residual)
     normal = standard.T @ (weight[:, None] * standard) + penalty * np.eye(len(NAMES)) / len(set(table.patient[rows]))
     weights = np.linalg.solve(normal, standard.T @ (weight * (residual - mean)))
-    return _Line(centre, np.where(np.isfinite(scale), scale, 1.0), weights, mean)
+    best = float(table.dice[rows & table.judges].max())
+    return _Line(centre, np.where(np.isfinite(scale), scale, 1.0), weights, mean, best)

@@ -30,11 +30,12 @@ class ExpectedDice:
             None where there were too few patients to promise anything.
         confidence: that share.
         patients: from whom it was learnt.
+        best: the highest Dice seen; nothing better is expected.
         usual: the low end of the interval that nine of ten unseen images reached (without margin, the Dice expected).
 
     Example:
         >>> still = {"centre": (0,) * 5, "scale": (1,) * 5, "weights": (0,) * 5, "intercept": -0.05}
-        >>> model = ExpectedDice(**still, margin=0.5, confidence=0.9, patients=20, usual=0.6)
+        >>> model = ExpectedDice(**still, margin=0.5, confidence=0.9, patients=20, best=1.0, usual=0.6)
         >>> found = model(Traits(area=4, field=100, inside=3.0, total=4.0, entropy=2.0, border=8, components=1))
         >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
         (0.7, 0.525, 0.875)
@@ -47,6 +48,7 @@ class ExpectedDice:
     margin: float | None
     confidence: float
     patients: int
+    best: float
     usual: float
 
     def __call__(self, traits: Traits) -> Expected:
@@ -55,7 +57,7 @@ class ExpectedDice:
         if soft is None:
             return Expected(usual=self.usual, note=NOTHING)
         standard = (traits.vector() - np.array(self.centre)) / np.array(self.scale)
-        value = float(np.clip(soft + self.intercept + standard @ np.array(self.weights), 0, 1))
+        value = float(np.clip(soft + self.intercept + standard @ np.array(self.weights), 0, self.best))
         if self.margin is None:
             note = f"interval unavailable: learnt from {self.patients} patients only"
             return Expected(value=value, usual=self.usual, note=note)
