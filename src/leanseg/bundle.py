@@ -79,6 +79,7 @@ class Bundle:
         preprocessing: from the pixels of a file to what the networks see.
         reference: what training images look like, by which unlike images are recognised; see ``leanseg.quality``.
         quality: class -> how its Dice follows from a mask and its probabilities; see ``leanseg.quality``.
+        snapshots: weights (safetensors, half precision) of the first part while it learnt, the earliest first.
         provenance: how the model was trained.
         data_licence: licence of the training data.
         card: the text of ``README.md``; see :func:`model_card`.
@@ -101,6 +102,7 @@ class Bundle:
     threshold: tuple[float, ...] = ()
     reference: Mapping[str, Any] = field(default_factory=dict)
     quality: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    snapshots: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     data_licence: str = ""
     card: str = ""
@@ -115,6 +117,8 @@ class Bundle:
         _check(self.combine == "mean", "combine is 'mean'", self.combine)
         fits = len(self.threshold) == count and all(_number(t) and 0 <= t <= 1 for t in self.threshold)
         _check(fits, f"threshold holds {count} numbers in [0, 1], one for each class", self.threshold)
+        fits = all(_plain(name) and name.endswith(".safetensors") for name in self.snapshots)
+        _check(fits, "snapshots are files in the folder ending in .safetensors", self.snapshots)
         _check(len({part.dims for part in self.parts}) == 1, "parts agree in dims", [part.dims for part in self.parts])
 
     def path(self, file: str) -> Path:
@@ -126,6 +130,12 @@ class Bundle:
         if self.folder is None:
             raise UsageError(f"the model {self.name} is not in a folder yet; write_bundle puts it there")
         return self.folder / file
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that belong to it beside configuration and card."""
+        named = [name for part in self.parts for name in (part.weights, part.onnx) if name is not None]
+        return (*named, *self.snapshots)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, as written to ``config.json``."""
@@ -162,7 +172,7 @@ def read_bundle(model: str | Path) -> Bundle:
     except (OSError, ValueError) as error:
         raise InputError(config, f"expected JSON, found something else ({error}). Copy the model again.") from error
     bundle = _from_fields(fields, config)
-    for name in [n for part in bundle.parts for n in (part.weights, part.onnx) if n is not None]:
+    for name in bundle.files:
         _check_file(folder / name)
     card = folder / CARD
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
@@ -175,8 +185,8 @@ def write_bundle(bundle: Bundle, folder: Path, *, files: Mapping[str, bytes]) ->
     Args:
         bundle: the model.
         folder: where to; it may exist when it is empty or holds a model.
-        files: contents of the parts' weights (safetensors) and graphs (ONNX), and of any other file, by the name
-            relative to the folder.
+        files: contents of the parts' weights (safetensors) and graphs (ONNX), of snapshots and of any other file, by
+            the name relative to the folder.
 
     Returns:
         The bundle, knowing its folder.
@@ -185,8 +195,7 @@ def write_bundle(bundle: Bundle, folder: Path, *, files: Mapping[str, bytes]) ->
         UsageError: a part's file is missing or a name leads out of the folder.
         InputError: the folder holds something other than a model.
     """
-    named = {name for part in bundle.parts for name in (part.weights, part.onnx) if name is not None}
-    missing = sorted(named - set(files))
+    missing = sorted(set(bundle.files) - set(files))
     wrong = sorted(name for name in files if not _plain(name) or name in (CONFIG, CARD))
     if missing or wrong:
         raise UsageError(f"the model {bundle.name}: files missing: {missing}, names not allowed: {wrong}")
@@ -271,6 +280,7 @@ def _from_fields(fields: Any, config: Path) -> Bundle:
         plain["classes"] = Classes.from_dict(plain["classes"])
         plain["preprocessing"] = Preprocessing.from_dict(plain["preprocessing"])
         plain["threshold"] = tuple(plain["threshold"])
+        plain["snapshots"] = tuple(plain.get("snapshots", ()))
         return Bundle(**plain)
     except KeyError as error:
         raise InputError(config, f"the entry {error} is missing. Copy the model again.") from error

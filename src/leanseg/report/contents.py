@@ -140,6 +140,22 @@ class SegmentReport(Report):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EstimateReport(Report):
+    """What ``estimate`` says.
+
+    Args:
+        tables: of the set as a whole.
+        verdicts: of each mask, those that need a person most first.
+        failed: file and reason of every image that could not be used.
+    """
+
+    template: ClassVar[str] = "estimate.html"
+    tables: Sequence[Table] = ()
+    verdicts: Sequence[Verdict] = ()
+    failed: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateReport(Report):
     """What ``evaluate`` says.
 

@@ -51,6 +51,9 @@ def bundled(
     """
     from safetensors.torch import save
 
+    from leanseg.methods import method_class
+    from leanseg.workflows.snapshots import snapshots_of
+
     channels = len(plan.preprocessing.channels)
     files: dict[str, bytes] = {}
     parts = []
@@ -58,11 +61,15 @@ def bundled(
         stem = "model" if len(nets) == 1 else f"model-{number}"
         files |= {f"{stem}.safetensors": save(net.state_dict()), f"{stem}.onnx": export_onnx(net, channels=channels)}
         parts.append(_part(plan, net, stem))
+    last = options.out / "fold-0" / method_class(options.method).stage_names[-1]
+    copies = {f"estimate/{n:02d}.safetensors": part for n, part in enumerate(snapshots_of(last, nets[0]))}
+    files |= copies
     bundle = Bundle(
         name=options.out.resolve().name,
         parts=tuple(parts),
         classes=dataset.classes,
         preprocessing=plan.preprocessing,
+        snapshots=tuple(copies),
         provenance={"leanseg": __version__, "data": dataset.name, "training": _recipe(options)},
         data_licence=dataset.licence,
     )
@@ -95,6 +102,7 @@ def refitted(bundle: Bundle, net: nn.Module) -> Bundle:
     part = replace(first, weights="model.safetensors", onnx="model.onnx", temperature=temperature)
     channels = len(bundle.preprocessing.channels)
     files = {"model.safetensors": save(net.state_dict()), "model.onnx": export_onnx(net, channels=channels)}
+    files |= {name: bundle.path(name).read_bytes() for name in bundle.snapshots}
     return write_bundle(replace(bundle, parts=(part,)), bundle.folder, files=files)
 
 

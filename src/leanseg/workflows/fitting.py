@@ -36,6 +36,7 @@ class Machine:
         deterministic: refuse operations whose result may differ between runs.
         logger: "csv" or "tensorboard".
         patience: epochs without a better validation Dice after which a fit stops; 0 for never.
+        snapshots: copies of the network that each stage keeps while it learns.
     """
 
     device: str = "cpu"
@@ -45,6 +46,7 @@ class Machine:
     deterministic: bool = False
     logger: str = "csv"
     patience: int = 0
+    snapshots: int = 0
 
 
 def fit(
@@ -106,6 +108,11 @@ def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool, each_
     )  # fmt: skip
     ended = LambdaCallback(on_train_epoch_end=partial(_in_first_process, each_epoch))
     callbacks: list[Any] = [checkpoint, ended, RichProgressBar(leave=False)]
+    if machine.snapshots:
+        from leanseg.workflows.snapshots import FOLDER, Snapshots, snapshot_steps
+
+        steps = snapshot_steps(stage.epochs * len(stage.train), machine.snapshots)
+        callbacks.append(Snapshots(folder / FOLDER, steps))
     if machine.patience and judged:
         callbacks.append(EarlyStopping("val_dice", mode="max", patience=machine.patience))
     trainer = Trainer(

@@ -82,6 +82,8 @@ class Train:
         flips: average over mirrored copies when calibrating and scoring.
         seed: of weights, crops and splits.
         licence: of the weights, as the Hugging Face Hub spells it.
+        snapshots: copies of the network that the model keeps from its training, by which "estimate" learns what poor
+            masks are like; 12 by default below half a million parameters, otherwise 0.
         resume: go on with the run in OUT; all other options come from its config.json.
         trust: allow a network that is not registered, whose code will run.
     """
@@ -125,6 +127,7 @@ class Train:
     flips: bool = False
     seed: int = 0
     licence: str = "other"
+    snapshots: int | None = None
     resume: bool = False
     trust: bool = False
 
@@ -137,6 +140,8 @@ class Train:
         """
         require("torch", extra="train")
         require("lightning", extra="train")
+        if self.snapshots is not None and self.snapshots < 0:
+            raise UsageError(f"--snapshots is a number from 0, found {self.snapshots}")
         if self.resume:
             return self._resumed()._train()
         if self.out.exists() and any(self.out.iterdir()):
@@ -225,12 +230,21 @@ class Train:
             raise UsageError(f"{msg}. Give splits.csv other splits, or more labelled images.")
         return [(train, val)]
 
+    def _snapshots(self, net: nn.Module) -> int:
+        """How many copies of a network to keep while it learns."""
+        from leanseg.workflows.snapshots import SMALL, USUAL
+
+        if self.snapshots is not None:
+            return self.snapshots
+        return USUAL if sum(p.numel() for p in net.parameters()) < SMALL else 0
+
     def _fit(
         self, recipe: Recipe, plan: Plan, samples: Mapping[str, Sample], clock: Clock, number: int, part: Fold
     ) -> nn.Module:
         """Fit the network of one fold."""
         from leanseg.workflows.fitting import Machine, fit
 
+        method = recipe.method(plan, number, name=self.method, keywords=self.method_keywords)
         machine = Machine(
             device=self.device,
             processes=self.processes,
@@ -239,8 +253,8 @@ class Train:
             deterministic=self.deterministic,
             logger=self.logger,
             patience=self.patience,
+            snapshots=self._snapshots(method.network) if number == 0 else 0,
         )
-        method = recipe.method(plan, number, name=self.method, keywords=self.method_keywords)
         train, val = ([samples[case.stem] for case in cases] for cases in part)
         if method.needs_unlabelled:
             train += [sample for sample in samples.values() if not sample.case.masks]
