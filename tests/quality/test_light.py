@@ -21,6 +21,8 @@ KNOWN, OTHER = Quality(dice={}, unlike=False), Quality(dice={}, unlike=True, rea
         (Expected(value=0.9, low=0.7, high=1.0, usual=0.8), KNOWN, None, "look"),
         (Expected(value=0.9, low=0.7, high=1.0, usual=0.8), KNOWN, 0.6, "fine"),
         (Expected(value=0.7, low=0.6, high=0.8, usual=0.8), KNOWN, None, "look first"),
+        (Expected(value=0.7, low=0.4, high=0.9, usual=0.0), KNOWN, None, "look"),
+        (Expected(value=0.4, low=0.1, high=0.6, usual=0.0), KNOWN, None, "look first"),
         (Expected(value=0.9, usual=0.8, note="interval unavailable"), KNOWN, None, "look"),
         (Expected(usual=0.8, note="nothing was found"), KNOWN, None, "look first"),
         (Expected(note="this model does not know"), Quality(dice={}), None, "unknown"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from leanseg.bundle import Bundle
 from leanseg.estimate.set_estimate import FLAGS
 from leanseg.images.atomic import replacing
-from leanseg.quality.light import light
+from leanseg.quality.light import light, urgency
 from leanseg.report.contents import EstimateReport, Table, Verdict
 from leanseg.report.html import write_report
 from leanseg.types import Expected, Quality
@@ -121,7 +121,7 @@ def _report(
         note=EXPLAINED,
     )
     verdicts = [_verdict(row, seen[n // len(bundle.classes.names)], bundle) for n, row in enumerate(rows)]
-    order = sorted(verdicts, key=lambda verdict: (verdict.value is not None, verdict.low or verdict.value or 0.0))
+    order = sorted(verdicts, key=lambda one: urgency(one.light, one.low if one.low is not None else one.value))
     return EstimateReport(
         title=f"Expected quality: {bundle.name}",
         facts={"model": bundle.name, "images": len(paths), "not used": len(failed), "reference": bool(classes)},

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from leanseg.images.atomic import replacing
-from leanseg.quality.light import ORDER
+from leanseg.quality.light import urgency
 from leanseg.workflows.segment_rows import COLUMNS, SegmentRow, read_rows
 
 REVIEW = "review.csv"
@@ -15,11 +15,7 @@ WRITTEN = ("image", "mask", "class", "review", "why", "expected_dice", "expected
 
 def need(row: SegmentRow) -> tuple[int, float]:
     """A key that sorts rows by how much they need a person."""
-    return _need(row.review, row.expected_low if row.expected_low is not None else row.expected_dice)
-
-
-def _need(review: str, value: float | None) -> tuple[int, float]:
-    return [str(light) for light in ORDER].index(review), -1.0 if value is None else value
+    return urgency(row.review, row.expected_low if row.expected_low is not None else row.expected_dice)
 
 
 def write_review(out: Path) -> Path:
@@ -40,4 +36,4 @@ def write_review(out: Path) -> Path:
 
 def _written_need(row: dict[str, str]) -> tuple[int, float]:
     value = row["expected_low"] or row["expected_dice"]
-    return _need(row["review"], float(value) if value else None)
+    return urgency(row["review"], float(value) if value else None)
