@@ -18,6 +18,9 @@ SIDE = 192
 SCALES = (0.7, 1.4, 2.8)
 """Standard deviations of the blurs, in pixels, between which detail is measured."""
 
+ENOUGH = 30_000
+"""Pixels from which quantiles are taken."""
+
 TINY = 1e-6
 
 Floats = NDArray[np.float64]
@@ -72,7 +75,8 @@ def _windows(shape: tuple[int, ...]) -> list[Region]:
 
 def _shape(grey: Floats) -> Floats:
     """Of the distribution of grey values: its asymmetry and the length of its tails."""
-    least, low, middle, high, most = np.quantile(grey, [0.01, 0.1, 0.5, 0.9, 0.99])
+    some = grey[:: max(1, len(grey) // ENOUGH)]
+    least, low, middle, high, most = np.quantile(some, [0.01, 0.1, 0.5, 0.9, 0.99])
     body = max(high - low, TINY)
     return np.array([(high + low - 2 * middle) / body, math.log(max(most - least, TINY) / body)])
 
@@ -92,5 +96,6 @@ def _texture(looks: list[tuple[NDArray[np.float32], NDArray[np.bool_]]]) -> Floa
         every.append(grey[inside])
     whole = math.log(float(np.concatenate(every).std()) + TINY)
     strength = np.log(np.sqrt(sums / count) + TINY)
-    smooth = math.log(float(np.median(np.concatenate(fine))) + TINY)
+    finest = np.concatenate(fine)
+    smooth = math.log(float(np.median(finest[:: max(1, len(finest) // ENOUGH)])) + TINY)
     return np.array([*(strength - whole), smooth - strength[0]])
