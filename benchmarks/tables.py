@@ -18,6 +18,8 @@ import numpy as np
 from details import label_errors, structures
 from leanseg.images.atomic import replacing
 from leanseg.metrics.intervals import bootstrap_mean, compare
+from quality_sets import SOURCES
+from quality_tables import pages as quality_pages
 
 RESULTS = Path(__file__).parent / "results"
 PAGES = Path(__file__).parents[1] / "docs" / "_generated"
@@ -45,6 +47,8 @@ def main() -> None:
     for name, script in TRAININGS.items():
         _write(name, training_page(_read(name), script))
     _write("metrics_speed", speed_page(_read("metrics_speed")))
+    for name, text in quality_pages({name: _read(f"quality_{name}") for name in SOURCES}).items():
+        _write(name, text)
 
 
 def training_page(content: Mapping[str, Any] | None, script: str) -> str:

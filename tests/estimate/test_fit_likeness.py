@@ -69,3 +69,12 @@ def test_shrinkage_gives_way_to_data() -> None:
 
     assert strength(10_000) == pytest.approx(0.8, abs=0.02)
     assert abs(strength(5)) < 0.8
+
+
+def test_sites_left_out_make_other_sites_less_strange() -> None:
+    sites = np.repeat(["a", "b", "c"], 20)
+    several = looks(60) + np.repeat([[0, 0, 0, -1.0], [0, 0, 0, 0], [0, 0, 0, 1.0]], 20, 0)
+    plain = fit_likeness(several, names=NAMES, patients=people(60))
+    wide = fit_likeness(several, names=NAMES, patients=people(60), sites=sites.tolist())
+    assert plain is not None and wide is not None
+    assert wide.limit > plain.limit and wide.centre == plain.centre

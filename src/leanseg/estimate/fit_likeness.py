@@ -21,13 +21,17 @@ LEAST_SPREAD = 0.02
 Floats = NDArray[np.float64]
 
 
-def fit_likeness(looks: Floats, *, names: Sequence[str], patients: Sequence[str]) -> Likeness | None:
+def fit_likeness(
+    looks: Floats, *, names: Sequence[str], patients: Sequence[str], sites: Sequence[str] = ()
+) -> Likeness | None:
     """Mean, spread and shrunken correlations of images, and the distances of patients left out in turn.
 
     Args:
         looks: (N, D) one row for each image.
         names: (D,) what is measured.
         patients: (N,) whom they show.
+        sites: (N,) where they come from, for a model that was judged on sites it had not seen: whole sites are then
+            left out in turn, and images are as unlike as those sites are to each other before it is said.
 
     Returns:
         None with fewer than five patients.
@@ -44,7 +48,7 @@ def fit_likeness(looks: Floats, *, names: Sequence[str], patients: Sequence[str]
     known, number = np.unique(list(patients), return_inverse=True)
     if len(known) < FEWEST:
         return None
-    part = number % PARTS
+    part = np.unique(list(sites), return_inverse=True)[1] if len(sites) else number % PARTS
     distances: list[float] = []
     for left in np.unique(part):
         judge = _fit(looks[part != left], names, ())

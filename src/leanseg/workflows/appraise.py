@@ -82,11 +82,18 @@ def _worse(image: Image, number: int, count: int) -> Iterator[Image]:
         yield spoilt(image, flaw=flaws[turn % len(flaws)], strength=strength, seed=number)
 
 
-def reference(bundle: Bundle, dataset: Dataset) -> dict[str, object]:
-    """What the training and validation images look like to a model; empty where there are too few of them."""
+def reference(bundle: Bundle, dataset: Dataset, *, by_site: bool = False) -> dict[str, object]:
+    """What the training and validation images look like to a model; empty where there are too few of them.
+
+    Args:
+        bundle: knows how images are prepared.
+        dataset: the training data.
+        by_site: for a model whose expected Dice was learnt from sites that its networks had not seen.
+    """
     cases = (*dataset.subset("train"), *dataset.subset("val"))
     some = [cases[n] for n in np.linspace(0, len(cases) - 1, min(len(cases), LOOKED_AT)).round().astype(int)]
     looks = np.stack([appearance(bundle.preprocessing.prepare(dataset.read_image(case))) for case in some])
     names = appearance_names(bundle.preprocessing.channels)
-    fitted = fit_likeness(looks, names=names, patients=[case.patient for case in some])
+    sites = [case.site for case in some] if by_site else []
+    fitted = fit_likeness(looks, names=names, patients=[case.patient for case in some], sites=sites)
     return {} if fitted is None else fitted.to_dict()
