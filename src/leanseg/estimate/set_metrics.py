@@ -15,6 +15,9 @@ from leanseg.metrics.overlap import confusion
 from leanseg.metrics.surface import surface_distances
 from leanseg.types import Mask
 
+TOLERANCE = 2.0
+"""Pixels that normalised surface Dice forgives."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SetMetric:
@@ -76,10 +79,35 @@ def hd95(prediction: Mask, truth: Mask) -> float:
     return 0.0 if value is None else value
 
 
+def average_distance(prediction: Mask, truth: Mask) -> float:
+    """Average symmetric surface distance in pixels: 0 where both are empty, the diagonal where one is.
+
+    Example:
+        >>> average_distance(np.zeros((3, 4), bool), np.ones((3, 4), bool))
+        5.0
+    """
+    value = surface_distances(prediction, truth).average
+    return 0.0 if value is None else value
+
+
+def surface_dice(prediction: Mask, truth: Mask) -> float:
+    """Share of both surfaces within two pixels of the other: 1 where both are empty, 0 where one is.
+
+    Example:
+        >>> surface_dice(np.zeros((3, 4), bool), np.ones((3, 4), bool))
+        0.0
+    """
+    value = surface_distances(prediction, truth).surface_dice(TOLERANCE)
+    return 1.0 if value is None else value
+
+
+OVERLAP = ("dice", "jaccard", "precision", "sensitivity")
 METRICS = {
-    **{name: SetMetric(score=partial(overlap, name=name)) for name in ("dice", "jaccard", "precision", "sensitivity")},
+    **{name: SetMetric(score=partial(overlap, name=name)) for name in OVERLAP},
     "pearson": SetMetric(score=pixel_pearson, low=-1.0),
     "hd95": SetMetric(score=hd95, high=inf, higher_is_better=False),
+    "asd": SetMetric(score=average_distance, high=inf, higher_is_better=False),
+    "nsd": SetMetric(score=surface_dice),
 }
 """Metrics by name."""
 

@@ -29,6 +29,8 @@ from leanseg.workflows.estimate_files import write_estimates
 from leanseg.workflows.estimate_masks import Seen, checkpoints, look
 from leanseg.workflows.scoring import class_masks
 
+Metric = Literal["dice", "jaccard", "precision", "sensitivity", "pearson", "hd95", "asd", "nsd"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Estimated:
@@ -65,7 +67,8 @@ class Estimate:
         model: the name of a model that comes with leanseg, or the folder of one.
         out: the folder for the results.
         reference: the labelled data set that the model was trained on, or one like it.
-        metric: dice, jaccard, precision, sensitivity, pearson or hd95 (in pixels).
+        metric: dice, jaccard, precision, sensitivity, pearson (of pixels), hd95, asd (in pixels)
+            or nsd (within two pixels).
         form: "difference" moves the held-out score by what the masks teach worse; "line" is the published form.
         reverse: patch (no training), unet (trained on the masks), or universeg with --reverse-weights.
         reverse_weights: the official weights of UniverSeg.
@@ -80,7 +83,7 @@ class Estimate:
     model: str
     out: Path
     reference: Path | None = None
-    metric: Literal["dice", "jaccard", "precision", "sensitivity", "pearson", "hd95"] = "dice"
+    metric: Metric = "dice"
     form: Literal["difference", "line"] = "difference"
     reverse: Literal["patch", "unet", "universeg"] = "patch"
     reverse_weights: Path | None = None
