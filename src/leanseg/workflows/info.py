@@ -22,6 +22,7 @@ from leanseg.data.folder import open_dataset
 from leanseg.errors import InputError
 from leanseg.images.image import PixelSource
 from leanseg.images.read import is_image, open_image
+from leanseg.quality.expected_dice import ExpectedDice
 from leanseg.report.words import size
 
 MEMORY = 2_000_000_000
@@ -77,12 +78,14 @@ def about_model(bundle: Bundle) -> dict[str, object]:
         "Classes": ", ".join(bundle.classes.names),
         "Networks": ", ".join(f"{part.net} ({part.dims}-D)" for part in bundle.parts),
         "Parameters": _parameters(bundle),
-        "Size": size(sum(_bytes(bundle, name) for part in bundle.parts for name in (part.weights, part.onnx) if name)),
+        "Size": size(sum(_bytes(bundle, name) for name in bundle.files)),
         "Channels": ", ".join(settings.channels),
         "Normalisation": settings.normalise,
         "Field of view": settings.field_of_view,
         "Diameter": f"{settings.diameter:g} pixels" if settings.diameter else None,
         "Threshold": ", ".join(f"{value:.3f}" for value in bundle.threshold),
+        "Expected Dice": _expected(bundle),
+        "Knows unlike images": "yes" if bundle.reference else "no",
         "Licence of the training data": bundle.data_licence or "not stated",
     }
     facts |= {f"Provenance: {name}": _short(value) for name, value in bundle.provenance.items()}
@@ -97,6 +100,16 @@ def _parameters(bundle: Bundle) -> str | None:
         with safe_open(bundle.path(part.weights), framework="np") as file:
             count += sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
     return f"{count:,} numbers in the weights"
+
+
+def _expected(bundle: Bundle) -> str:
+    """Of which classes the model says how good its masks are."""
+    models = {name: ExpectedDice.from_dict(fields) for name, fields in bundle.quality.items()}
+    parts = [
+        f"{name}: {'with interval' if model.margin is not None else 'without interval'}, from {model.patients} patients"
+        for name, model in models.items()
+    ]
+    return "; ".join(parts) or "unknown to this model"
 
 
 def _bytes(bundle: Bundle, name: str) -> int:
