@@ -16,9 +16,11 @@ from leanseg.data.folder import open_dataset
 from leanseg.errors import UsageError
 from leanseg.images.image import Image
 from leanseg.images.preprocess import Preprocessing
-from leanseg.types import Classes
+from leanseg.types import Classes, Expected
 from leanseg.workflows.contestants import Answer, unique_names
 from leanseg.workflows.evaluation import evaluate_cases
+from leanseg.workflows.promises import promises
+from leanseg.workflows.score_files import remarks, write_scores
 
 SIZE = (20, 30)
 DIAGONAL = float(np.hypot(*SIZE))
@@ -186,6 +188,29 @@ def test_probabilities_bring_ranking_and_calibration(data: Path) -> None:
     # All pixels at 0.25 are background and all at 0.75 are foreground: each is off by 0.25.
     assert summary.means["ece"].mean == pytest.approx(0.25)
     assert summary.pooled["auroc"] == 1
+
+
+class _Hopeful(_Fixed):
+    """Expects 0.9 of every mask."""
+
+    def answer(self, case: object, image: Image) -> Answer:
+        answer = super().answer(case, image)
+        return Answer(answer.masks, answer.probabilities, [Expected(value=0.9, low=0.8, high=1.0)])
+
+
+def test_expectations_are_checked_against_the_truth(data: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(data)
+    result = evaluate_cases(dataset, dataset.cases, [_Hopeful("exact", 0), _Hopeful("shifted", 2), _Fixed("mute", 0)])
+    kept, broken = promises(result.rows)
+    assert (kept.images, kept.held, kept.error) == (4, 4, pytest.approx(0.1))
+    assert (broken.images, broken.held, broken.error) == (4, 0, pytest.approx(0.4))
+    write_scores(result, tmp_path, facts={})
+    assert "0 of 4 intervals of the expected Dice held the true one" in " ".join(remarks(result))
+    content = json.loads((tmp_path / "scores.json").read_text())["expected"]
+    assert [(one["model"], one["held"]) for one in content] == [("exact", 4), ("shifted", 0)]
+    with (tmp_path / "scores.csv").open(newline="", encoding="utf-8") as file:
+        hoped = {row["model"]: row["expected_dice"] for row in csv.DictReader(file)}
+    assert hoped == {"exact": "0.9", "shifted": "0.9", "mute": ""}
 
 
 def test_patients_not_images_are_drawn(data: Path) -> None:

@@ -16,7 +16,7 @@ from leanseg.errors import InputError, UsageError
 from leanseg.images.image import Image
 from leanseg.images.read import read_mask
 from leanseg.inference.predictor import Predictor
-from leanseg.types import Classes, Mask, Probabilities
+from leanseg.types import Classes, Expected, Mask, Probabilities
 
 
 class Answer:
@@ -25,11 +25,15 @@ class Answer:
     Args:
         masks: (K, *spatial), one for each class of the dataset.
         probabilities: (K, *spatial) in [0, 1], if there are any.
+        expected: for each class the Dice that the contestant expects, if it says so.
     """
 
-    def __init__(self, masks: Mask, probabilities: Probabilities | None = None) -> None:
+    def __init__(
+        self, masks: Mask, probabilities: Probabilities | None = None, expected: Sequence[Expected] = ()
+    ) -> None:
         self.masks = masks
         self.probabilities = probabilities
+        self.expected = expected
 
 
 class Contestant(Protocol):
@@ -76,7 +80,8 @@ class Model:
         found = self.predictor.predict(image, probabilities=True)
         masks = np.stack([found.mask(name) for name in self._names])
         probabilities = None if found.probabilities is None else found.probabilities[self._chosen]
-        return Answer(masks, probabilities)
+        expected = [found.quality.dice[name] for name in self._names] if found.quality else []
+        return Answer(masks, probabilities, expected)
 
 
 class MaskFolder:

@@ -87,6 +87,8 @@ def evaluate_cases(
                 case, truth=truth, prediction=answer.masks, probabilities=answer.probabilities, valid=valid,
                 spacing=image.geometry.spacing, model=contestant.name,
             )  # fmt: skip
+            if answer.expected:
+                found = [replace(row, expected=one) for row, one in zip(found, answer.expected, strict=True)]
             rows += found
             dices = [dice for row in found if (dice := row.scores["dice"]) is not None]
             if number == 0 and dices:

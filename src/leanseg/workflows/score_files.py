@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypedDict
 
@@ -12,8 +13,10 @@ from leanseg import __version__
 from leanseg.images.atomic import replacing
 from leanseg.report.charts import Dots, Reliability
 from leanseg.report.contents import Picture, Table
+from leanseg.types import Expected
 from leanseg.workflows.config import plain
 from leanseg.workflows.evaluation import Evaluation
+from leanseg.workflows.promises import promises
 from leanseg.workflows.score_tables import (
     NAMES,
     as_dict,
@@ -23,6 +26,9 @@ from leanseg.workflows.score_tables import (
     score_tables,
 )
 from leanseg.workflows.scoring import SCORES
+
+EXPECTED = ("expected_dice", "expected_low", "expected_high")
+"""Columns for what the model expected."""
 
 
 class ScoreSections(TypedDict):
@@ -66,6 +72,9 @@ def remarks(result: Evaluation) -> list[str]:
             found.append(f"{who}: {empty}; they have no Dice and are counted apart.")
         if s.unit == "mixed":
             found.append(f"{who}: some distances are in mm and some in pixels; do not trust their means.")
+    for p in promises(result.rows):
+        held = f"{p.held} of {p.images} intervals of the expected Dice held the true one"
+        found.append(f"{p.name} ({p.model}): {held}; the expectation was off by {p.error:.3f} on average.")
     if result.failed:
         names = ", ".join(Path(file).name for file, _ in result.failed[:5])
         more = f" and {len(result.failed) - 5} more" if len(result.failed) > 5 else ""
@@ -83,15 +92,19 @@ def write_scores(result: Evaluation, folder: Path, *, facts: Mapping[str, object
     """
     with replacing(folder / "scores.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("image", "patient", "model", "class", "distance_unit", "both_empty", "missed", *SCORES))
+        names = ("image", "patient", "model", "class", "distance_unit", "both_empty", "missed", *SCORES, *EXPECTED)
+        writer.writerow(names)
         for row in result.rows:
             values = ("" if (value := row.scores.get(score)) is None else f"{value:.6g}" for score in SCORES)
             flags = (int(row.counts.both_empty), int(row.missed))
-            writer.writerow((row.image, row.patient, row.model, row.name, row.unit, *flags, *values))
+            one = row.expected or Expected()
+            hoped = ("" if value is None else f"{value:.6g}" for value in (one.value, one.low, one.high))
+            writer.writerow((row.image, row.patient, row.model, row.name, row.unit, *flags, *values, *hoped))
     content = {
         "version": __version__,
         "facts": plain(facts),
         **as_dict(result.summaries, result.comparisons),
+        "expected": [asdict(promise) for promise in promises(result.rows)],
         "failed": [{"file": file, "reason": reason} for file, reason in result.failed],
     }
     with replacing(folder / "scores.json") as part:

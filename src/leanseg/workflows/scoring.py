@@ -12,7 +12,7 @@ from leanseg.metrics.cl_dice import cl_dice as centre_line_dice
 from leanseg.metrics.overlap import Confusion, confusion
 from leanseg.metrics.ranking import RankingCounts
 from leanseg.metrics.surface import surface_distances
-from leanseg.types import Classes, Labels, Mask, Probabilities
+from leanseg.types import Classes, Expected, Labels, Mask, Probabilities
 
 OVERLAP = ("dice", "jaccard", "sensitivity", "specificity", "precision", "accuracy")
 SURFACE = ("hd95", "asd", "nsd")
@@ -51,6 +51,7 @@ class ClassScores:
         scores: score -> value, None where the image cannot have that score.
         ranking: pixels by probability, for pooled scores; None without probabilities.
         calibration: pixels by probability, for the reliability diagram; None without probabilities.
+        expected: the Dice that the model expected; None where nobody said.
     """
 
     image: str
@@ -62,6 +63,7 @@ class ClassScores:
     scores: dict[str, float | None]
     ranking: RankingCounts | None = field(default=None, repr=False)
     calibration: Calibration | None = field(default=None, repr=False)
+    expected: Expected | None = None
 
     @property
     def missed(self) -> bool:
