@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import cv2
+import nibabel
 import numpy as np
 import pytest
 from safetensors.torch import load_file
@@ -120,6 +121,26 @@ def test_a_broken_image_is_named_and_the_rest_goes_on(make_bundle, tmp_path):
     assert "broken.png" in result.failed[0][0]
     with pytest.raises(InputError, match="none of the images"):
         run(make_bundle(preprocessing=GREY, name="b"), data / "images" / "broken.png", tmp_path / "none")
+
+
+def test_volumes_are_judged_whole(make_bundle, tmp_path):
+    data, random = tmp_path / "data", np.random.default_rng(0)
+    for part in ("images", "masks"):
+        (data / part).mkdir(parents=True)
+    for number in range(8):
+        mask = np.zeros((20, 20, 12), np.uint8)
+        z, y, x = (int(n) for n in random.integers(2, 8, 3))
+        mask[x : x + 9, y : y + 8, z : min(z + 5, 12)] = 1
+        scan = 200.0 * mask + random.normal(30, 6, mask.shape)
+        for part, volume in (("images", scan.astype(np.float32)), ("masks", mask)):
+            nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), data / part / f"{number}.nii.gz")
+    rows_of = [f"{n},{'train' if n < 4 else 'val'}\n" for n in range(8)]
+    (data / "splits.csv").write_text("stem,split\n" + "".join(rows_of))
+    (data / "dataset.toml").write_text('[classes]\n1 = "vessel"\n')
+    bundle = make_bundle(preprocessing=GREY, dims=3, temperature=0.1)
+    (one,) = run(bundle, data / "images", tmp_path / "out", reference=data, grid=16).classes
+    assert one.whole.value == pytest.approx(one.held_out, abs=0.1)
+    assert len(one.single) == 8
 
 
 def test_what_does_not_fit_is_refused(make_bundle, tmp_path):

@@ -72,7 +72,8 @@ class Estimate:
         form: "difference" moves the held-out score by what the masks teach worse; "line" is the published form.
         reverse: patch (no training), unet (trained on the masks), or universeg with --reverse-weights.
         reverse_weights: the official weights of UniverSeg.
-        grid: pixels along each side of the grid that patches are compared on; more for thin structures.
+        grid: pixels along each side of the grid that masks teach on, by default 64, and 32 for volumes; more for thin
+            structures.
         most: images of each kind that are used at most, drawn at random.
         threads: processor threads; all by default.
         device: where the model runs: cpu, cuda or mps.
@@ -87,7 +88,7 @@ class Estimate:
     form: Literal["difference", "line"] = "difference"
     reverse: Literal["patch", "unet", "universeg"] = "patch"
     reverse_weights: Path | None = None
-    grid: int = 64
+    grid: int | None = None
     most: int = 100
     threads: int | None = None
     device: str = "cpu"
@@ -168,7 +169,7 @@ class Estimate:
     def _reverse(self, dims: int) -> ReverseSegmenter:
         options: dict[str, dict[str, Any]] = {
             "patch": {"ndim": dims, "size": self.grid, "threads": self.threads},
-            "unet": {"size": self.grid},
+            "unet": {} if self.grid is None else {"size": self.grid},
             "universeg": {"weights": self.reverse_weights},
         }
         return create(self.reverse, **options[self.reverse])
