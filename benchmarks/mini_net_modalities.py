@@ -73,14 +73,15 @@ def main() -> None:
         write_splits(complete_splits(open_dataset(data).cases, seed=0), data / "splits.csv")
     trial = "threshold from validation"
     trials = [Trial(name=trial, data=data)]
-    for arms in (decisive(RECIPES[given.public]), taken_apart(RECIPES[given.public])):
-        results = run_arms(name, data, arms, trials, work=given.work / f"{given.public}-runs")
+    work = given.work / f"{given.public}-runs"
+    results = run_arms(name, data, decisive(RECIPES[given.public]), trials, work=work)
     if not results.holds(Otsu.name, 0):
         dataset = open_dataset(data)
         started = time.perf_counter()
         scores = summed(evaluate_cases(dataset, dataset.subset("test"), [Otsu()], cl_dice=True))
         results.add({"arm": Otsu.name, "seed": 0, "options": {}, "note": "", "parameters": 0,
                      "seconds": time.perf_counter() - started, "trials": {trial: scores}})  # fmt: skip
+    run_arms(name, data, taken_apart(RECIPES[given.public]), trials, work=work)
 
 
 if __name__ == "__main__":

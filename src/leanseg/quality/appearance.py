@@ -1,4 +1,4 @@
-"""What an image looks like to a network, in some twenty numbers: brightness, contrast, fine detail, noise, size."""
+"""What an image looks like to a network, in about fifteen numbers: brightness, contrast, fine detail, noise, size."""
 
 from __future__ import annotations
 
