@@ -13,6 +13,7 @@ from leanseg.inference.predictor import Predictor
 from leanseg.metrics.calibration import fit_temperature, logits_of
 from leanseg.metrics.ranking import choose_threshold
 from leanseg.types import Mask, Probabilities
+from leanseg.workflows.progress import shown
 from leanseg.workflows.scoring import class_masks
 
 
@@ -46,7 +47,7 @@ def judge(bundle: Bundle, dataset: Dataset, cases: Sequence[Case], *, flips: boo
     """
     predictor = Predictor(bundle=bundle, flips=flips)
     said, truths, masks = [], [], []
-    for case in cases:
+    for case in shown(cases, "calibrating"):
         image = dataset.read_image(case)
         maps = predictor.predict(image, probabilities=True).probabilities
         assert maps is not None
