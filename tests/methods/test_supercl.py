@@ -381,7 +381,7 @@ def test_wrong_uses_are_told() -> None:
 
 
 def test_only_networks_with_an_encoder_for_images() -> None:
-    with pytest.raises(UsageError, match="MiniNetCascade has none, mini-net, unet, xnet-plus have"):
+    with pytest.raises(UsageError, match="MiniNetCascade has none, med2d-segnet, mini-net, unet, xnet-plus have"):
         make("supercl", net=create("mini-net-cascade", in_channels=1))
     with pytest.raises(UsageError, match="dims 2"):
         make("supercl", net=UNet(in_channels=1, dims=3))

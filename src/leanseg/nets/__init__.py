@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 NETS = {
+    "deeplab-v3-plus": "leanseg.nets.deeplab_v3_plus:DeepLabV3Plus",
+    "med2d-segnet": "leanseg.nets.med2d_segnet:Med2DSegNet",
     "mini-net": "leanseg.nets.mini_net:MiniNet",
     "mini-net-cascade": "leanseg.nets.cascade:MiniNetCascade",
     "unet": "leanseg.nets.unet:UNet",

