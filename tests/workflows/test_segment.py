@@ -348,3 +348,32 @@ def test_a_review_threshold_is_a_dice(make_bundle, tmp_path):
 def test_broken_figures_are_an_error_and_not_a_guess(make_bundle, tmp_path):
     with pytest.raises(InputError, match="quality"):
         run(make_bundle(preprocessing=GREY, quality={"vessel": {"x": 1}}), [square(tmp_path / "a.png")], tmp_path / "o")
+
+
+def test_touching_objects_are_parted_and_counted(make_bundle, tmp_path):
+    y, x = np.indices((40, 60))
+    touching = (np.hypot(y - 20, x - 15) < 9) | (np.hypot(y - 20, x - 30) < 9) | (np.hypot(y - 20, x - 50) < 5)
+    Pillow.fromarray((touching * 200).astype(np.uint8)).save(tmp_path / "cells.png")
+    out = tmp_path / "out"
+    run(make_bundle(preprocessing=GREY), [tmp_path / "cells.png"], out, instances=True)
+    (row,) = rows(out)
+    assert (row["components"], row["objects"]) == ("2", "3")
+    objects = np.asarray(Pillow.open(out / "instances" / "cells.png"))
+    mask = np.asarray(Pillow.open(out / "masks" / "cells.png"))
+    np.testing.assert_array_equal(objects > 0, mask > 0)
+    assert len({objects[20, 15], objects[20, 30], objects[20, 50]} - {0}) == 3
+    run(
+        make_bundle(preprocessing=GREY, name="b"),
+        [tmp_path / "cells.png"],
+        tmp_path / "large",
+        instances=True,
+        smallest=200,
+    )
+    assert rows(tmp_path / "large")[0]["objects"] == "2", "the small one is gone"
+
+
+def test_objects_of_several_classes_get_a_folder_each(make_bundle, tmp_path):
+    out = tmp_path / "out"
+    run(make_bundle(classes=TWO, preprocessing=GREY), [square(tmp_path / "a.png")], out, instances=True)
+    assert {"instances/cup/a.png", "instances/disc/a.png"} <= set(files(out))
+    assert [(row["objects"] == "0") == (row["area_pixels"] == "0") for row in rows(out)] == [True, True]

@@ -58,6 +58,24 @@ def write_labels(labels: Labels, *, like: PixelSource, classes: Classes, folder:
     return written
 
 
+def write_objects(objects: NDArray[np.int32], *, like: PixelSource, folder: Path) -> Path:
+    """Write object numbers as a 16-bit file of the kind that masks get.
+
+    Args:
+        objects: (*spatial), 0 = background.
+        like: the source, whose stem names the file.
+        folder: where to write; it is made when missing.
+
+    Raises:
+        UsageError: the numbers do not have the size of the source, or there are more than 65,535 objects.
+    """
+    _check_shape(objects.shape, like.shape)
+    most = int(objects.max(initial=0))
+    if most > np.iinfo(np.uint16).max:
+        raise UsageError(f"{like.stem}: expected at most 65535 objects, found {most}; raise --smallest")
+    return _write_mask(objects.astype(np.uint16), like, folder)
+
+
 def write_probabilities(
     probabilities: Probabilities, *, like: PixelSource, classes: Classes, folder: Path
 ) -> list[Path]:

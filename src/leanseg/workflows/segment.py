@@ -27,7 +27,7 @@ from leanseg.report.html import write_report
 from leanseg.types import Classes
 from leanseg.workflows.config import configuration, write_config
 from leanseg.workflows.naming import unique_stems
-from leanseg.workflows.segment_one import Wanted, segment_one
+from leanseg.workflows.segment_one import Parting, Wanted, segment_one
 from leanseg.workflows.segment_review import need, write_review
 from leanseg.workflows.segment_rows import COLUMNS, SegmentRow, TableWriter, cells, read_rows
 
@@ -69,6 +69,9 @@ class Segment:
         probabilities: also write a map of probabilities for each class.
         contours: also write outlines as GeoJSON, for instance for QuPath.
         overlays: write the outlines over each picture.
+        instances: part objects that touch, such as nuclei: numbered in instances/, counted in the table.
+        separation: how far objects stand out before they are parted, in pixels; more parts fewer.
+        smallest: pixels of the smallest object.
         report: write report.html.
         review_below: the expected Dice that is good enough; images that may be worse are listed in review.csv, those
             that need a person most first. The report's traffic light uses it too; by default it asks for what nine of
@@ -86,6 +89,9 @@ class Segment:
     probabilities: bool = False
     contours: bool = False
     overlays: bool = True
+    instances: bool = False
+    separation: float = 1.0
+    smallest: int = 0
     report: bool = True
     review_below: float | None = None
     flips: bool = False
@@ -103,6 +109,9 @@ class Segment:
         """
         if not self.images:
             raise UsageError("what should be segmented? Name files, folders or patterns")
+        if self.separation <= 0 or self.smallest < 0:
+            msg = f"--separation is above 0 and --smallest from 0, found {self.separation} and {self.smallest}"
+            raise UsageError(msg)
         if self.review_below is not None and not 0 < self.review_below <= 1:
             raise UsageError(f"--review-below is a Dice between 0 and 1, found {self.review_below}")
         begun = time.monotonic()
@@ -158,7 +167,11 @@ class Segment:
         self, predictor: Predictor, todo: Sequence[tuple[Path, str]], failed: list[tuple[str, str]]
     ) -> tuple[list[SegmentRow], list[Picture]]:
         wanted = Wanted(
-            probabilities=self.probabilities, contours=self.contours, overlays=self.overlays, below=self.review_below
+            probabilities=self.probabilities,
+            contours=self.contours,
+            overlays=self.overlays,
+            instances=Parting(separation=self.separation, smallest=self.smallest) if self.instances else None,
+            below=self.review_below,
         )
         rows: list[SegmentRow] = []
         pictures: list[tuple[tuple[int, float], Picture]] = []

@@ -19,16 +19,31 @@ from leanseg.images.image import Image, PixelSource
 from leanseg.images.label_tiff import LabelTiffWriter
 from leanseg.images.read import open_image
 from leanseg.images.statistics import overview
-from leanseg.images.write import class_folder, write_labels, write_probabilities
+from leanseg.images.write import class_folder, write_labels, write_objects, write_probabilities
 from leanseg.inference.contours import contours
+from leanseg.inference.instances import instances
 from leanseg.inference.memory import LIBRARIES, spell_memory
-from leanseg.inference.predictor import Band, Predictor
+from leanseg.inference.predictor import Band, Predictor, Whole
 from leanseg.inference.tally import Tally, count
 from leanseg.quality.traits import Traits
 from leanseg.report.figures import overlay
 from leanseg.types import Classes, Labels, Pixels, Quality
 from leanseg.workflows.naming import renamed
+from leanseg.workflows.scoring import class_masks
 from leanseg.workflows.segment_rows import SegmentRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parting:
+    """How objects that touch are parted; see :func:`leanseg.inference.instances.instances`.
+
+    Args:
+        separation: how far a peak stands out, in pixels.
+        smallest: pixels of the smallest object.
+    """
+
+    separation: float = 1.0
+    smallest: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +54,14 @@ class Wanted:
         probabilities: maps of each class.
         contours: outlines as GeoJSON.
         overlays: outlines over the picture.
+        instances: numbered objects; None to leave them out.
         below: the Dice that is good enough; None for the model's own.
     """
 
     probabilities: bool = False
     contours: bool = False
     overlays: bool = True
+    instances: Parting | None = None
     below: float | None = None
 
 
@@ -59,6 +76,10 @@ class Outcome:
 
     rows: tuple[SegmentRow, ...]
     picture: NDArray[np.uint8] | None
+
+
+Found = tuple[tuple[Traits, ...], Quality, tuple[int | None, ...], NDArray[np.uint8] | None]
+"""Traits of the classes, quality, objects of the classes, overlay."""
 
 
 def segment_one(path: Path, *, stem: str, predictor: Predictor, out: Path, wanted: Wanted) -> Outcome:
@@ -77,37 +98,50 @@ def segment_one(path: Path, *, stem: str, predictor: Predictor, out: Path, wante
     begun = time.monotonic()
     source = open_image(path, memory=max(1, (predictor.memory - LIBRARIES) // 2))
     segment = _in_memory if isinstance(source, Image) else _streamed
-    traits, quality, picture = segment(source, stem, predictor, out, wanted)
+    traits, quality, objects, picture = segment(source, stem, predictor, out, wanted)
     if picture is not None:
         with replacing(out / "overlays" / f"{stem}.png") as temporary:
             Pillow.fromarray(picture).save(temporary)
     seconds = time.monotonic() - begun
     facts: dict[str, Any] = {"image": str(path), "mask": stem, "geometry": source.geometry, "seconds": seconds}
     rows = [
-        SegmentRow.of(seen, quality=quality, below=wanted.below, name=name, **facts)
-        for name, seen in zip(predictor.bundle.classes.names, traits, strict=True)
+        SegmentRow.of(seen, objects=count, quality=quality, below=wanted.below, name=name, **facts)
+        for name, seen, count in zip(predictor.bundle.classes.names, traits, objects, strict=True)
     ]
     return Outcome(rows=tuple(rows), picture=picture)
 
 
-def _in_memory(
-    source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted
-) -> tuple[tuple[Traits, ...], Quality, NDArray[np.uint8] | None]:
+def _in_memory(source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted) -> Found:
     image = renamed(source, stem)
     classes = predictor.bundle.classes
-    found = predictor.whole(source, probabilities=wanted.probabilities)
+    found = predictor.whole(source, probabilities=wanted.probabilities or wanted.instances is not None)
     write_labels(found.labels, like=image, classes=classes, folder=out / "masks")
     if wanted.probabilities and found.probabilities is not None:
         write_probabilities(found.probabilities, like=image, classes=classes, folder=out / "probabilities")
     if wanted.contours:
         with replacing(out / "contours" / f"{stem}.geojson") as temporary:
             temporary.write_text(json.dumps(contours(found.labels, classes=classes)), encoding="utf-8")
-    return found.traits, found.quality, overlay(image, found.labels, classes) if wanted.overlays else None
+    objects = _part(found, image, classes, out / "instances", wanted.instances)
+    picture = overlay(image, found.labels, classes) if wanted.overlays else None
+    return found.traits, found.quality, objects, picture
 
 
-def _streamed(
-    source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted
-) -> tuple[tuple[Traits, ...], Quality, NDArray[np.uint8] | None]:
+def _part(
+    found: Whole, like: PixelSource, classes: Classes, folder: Path, how: Parting | None
+) -> tuple[int | None, ...]:
+    """Write numbered objects of each class, and count them."""
+    if how is None or found.probabilities is None:
+        return (None,) * len(classes.names)
+    counts = []
+    for name, mask, maps in zip(classes.names, class_masks(found.labels, classes), found.probabilities, strict=True):
+        objects = instances(mask, maps, separation=how.separation, smallest=how.smallest)
+        place = folder if len(classes.names) == 1 else class_folder(folder, name)
+        write_objects(objects, like=like, folder=place)
+        counts.append(int(objects.max(initial=0)))
+    return tuple(counts)
+
+
+def _streamed(source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted) -> Found:
     classes = predictor.bundle.classes
     _check_streamable(source, predictor, wanted)
     block = max(1, max(source.shape) // 1024)
@@ -125,9 +159,10 @@ def _streamed(
             small.append(band.labels[..., first::block, ::block].copy())
     traits = tuple(tally.traits(field=field) for tally in tallies)
     quality = predictor.appraiser(prepared, traits)
+    nothing: tuple[int | None, ...] = (None,) * len(classes.names)
     if not wanted.overlays:
-        return traits, quality, None
-    return traits, quality, overlay(_shrunk(source, block), np.concatenate(small, axis=-2), classes)
+        return traits, quality, nothing, None
+    return traits, quality, nothing, overlay(_shrunk(source, block), np.concatenate(small, axis=-2), classes)
 
 
 def _check_streamable(source: PixelSource, predictor: Predictor, wanted: Wanted) -> None:
@@ -137,6 +172,7 @@ def _check_streamable(source: PixelSource, predictor: Predictor, wanted: Wanted)
         "a model that keeps the largest piece of each class": predictor.bundle.classes.single_object,
         "writing probabilities": wanted.probabilities,
         "writing contours": wanted.contours,
+        "parting objects": wanted.instances is not None,
     }
     for reason, holds in reasons.items():
         if holds:

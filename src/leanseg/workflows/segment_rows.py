@@ -30,6 +30,7 @@ class SegmentRow:
         volume_mm3: of a volume whose spacing is known.
         fraction: share of the field of view.
         components: connected pieces.
+        objects: objects after those that touch were parted; None unless asked for.
         mean_probability: inside the class; None where it is empty.
         expected_dice: what the model expects; None where it cannot tell.
         expected_low, expected_high: its interval.
@@ -47,6 +48,7 @@ class SegmentRow:
     volume_mm3: float | None
     fraction: float
     components: int
+    objects: int | None
     mean_probability: float | None
     expected_dice: float | None
     expected_low: float | None
@@ -61,6 +63,7 @@ class SegmentRow:
         cls,
         traits: Traits,
         *,
+        objects: int | None,
         quality: Quality,
         below: float | None,
         image: str,
@@ -73,6 +76,7 @@ class SegmentRow:
 
         Args:
             traits: of the class.
+            objects: of the class, where they were counted.
             quality: of the image.
             below: the Dice that is good enough; None for the model's own.
             image: the file.
@@ -94,6 +98,7 @@ class SegmentRow:
             volume_mm3=size if spacing is not None and len(spacing) == 3 else None,
             fraction=traits.area / traits.field if traits.field else 0.0,
             components=traits.components,
+            objects=objects,
             mean_probability=traits.inside / traits.area if traits.area else None,
             expected_dice=expected.value,
             expected_low=expected.low,
