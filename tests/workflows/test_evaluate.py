@@ -302,3 +302,33 @@ def test_a_model_that_does_not_know_the_classes_is_refused(
     model = _bright(tmp_path / "good", above=150)
     assert main(["evaluate", str(data), "--model", str(model), "--out", str(tmp_path / "out")]) == 2
     assert "does not know scar" in capsys.readouterr().err
+
+
+def test_objects_are_scored_by_their_numbers_or_as_pieces(tmp_path: Path) -> None:
+    data = tmp_path / "cells"
+    y, x = np.indices((48, 64))
+    first, second = np.hypot(y - 24, x - 20) < 10, np.hypot(y - 24, x - 37) < 10
+    both = first | second
+    for stem in ("a", "b"):
+        _save(data / "images" / f"{stem}.png", np.where(both, 200, 20).astype(np.uint8))
+        for folder in (data / "masks", tmp_path / "tool"):
+            _save(folder / f"{stem}.png", (both * 255).astype(np.uint8))
+    out, options = tmp_path / "out", {"data": data, "predictions": tmp_path / "tool", "instances": True}
+    leanseg.evaluate(**options, out=out / "pieces")
+    assert float(_rows(out / "pieces")["a"]["dice"]) == 1
+    assert float(_rows(out / "pieces")["a"]["pq"]) < 0.5, "two predicted objects, of which one covers half of a piece"
+    for stem in ("a", "b"):
+        _save(data / "instances" / f"{stem}.png", (np.where(first, 1, 2) * both).astype(np.uint8))
+    leanseg.evaluate(**options, out=out / "numbered")
+    row = _rows(out / "numbered")["a"]
+    assert float(row["pq"]) > 0.9 and float(row["object_f1"]) == 1 and float(row["aji"]) > 0.9
+    leanseg.evaluate(data=data, predictions=tmp_path / "tool", out=out / "none")
+    assert _rows(out / "none")["a"]["pq"] == ""
+
+
+def test_numbers_of_another_size_than_the_image_are_named(tmp_path: Path) -> None:
+    data = tmp_path / "cells"
+    for place, shape in (("cells/images", SIZE), ("cells/masks", SIZE), ("cells/instances", (3, 3)), ("tool", SIZE)):
+        _save(tmp_path / place / "a.png", (np.eye(*shape) * 255).astype(np.uint8))
+    result = leanseg.evaluate(data=data, predictions=tmp_path / "tool", instances=True, out=tmp_path / "out")
+    assert result.exit_code == 1 and "instances" in result.failed[0][0]

@@ -28,6 +28,7 @@ class Case:
         image: one file or series folder, or one for each channel.
         masks: one file, or one for each class where classes overlap; empty when there are no labels.
         valid: the file that says where scores count (non-zero), for instance the field of view.
+        objects: the file that numbers the true objects, where single objects are known.
         patient: whom the image shows; images of one patient stay in one split.
         site: hospital or camera.
         split: ``"train"``, ``"val"``, ``"test"`` or ``""`` when none is given.
@@ -37,6 +38,7 @@ class Case:
     image: tuple[Path, ...]
     masks: tuple[Path, ...] = ()
     valid: Path | None = None
+    objects: Path | None = None
     patient: str
     site: str = ""
     split: str = ""
@@ -128,6 +130,18 @@ class Dataset:
             for path in case.masks:
                 valid &= _read_sized(path, wanted) != self.classes.ignore
         return valid
+
+    def read_objects(self, case: Case, *, shape: Sequence[int]) -> NDArray[Any] | None:
+        """Numbers of the true objects, (*spatial), 0 = background; None where the case has no such file.
+
+        Args:
+            case: any case of this data set.
+            shape: spatial shape of its image.
+
+        Raises:
+            InputError: the file does not open or its size is not the image's.
+        """
+        return None if case.objects is None else _read_sized(case.objects, tuple(shape))
 
     def _encode(self, path: Path, shape: tuple[int, ...]) -> Labels:
         values = _read_sized(path, shape)

@@ -64,7 +64,7 @@ def _open_folder(root: Path, manifest: Manifest, notes: Sequence[str]) -> Datase
             root / "images", "expected images, found none (channel folders need [channels] in dataset.toml)"
         )
     masks = _mask_files(root / "masks", manifest, images)
-    valid = index(root / "valid") if (root / "valid").is_dir() else {}
+    valid, objects = (index(root / part) if (root / part).is_dir() else {} for part in ("valid", "instances"))
     unlabelled = _image_files(root / "unlabelled", manifest.channels)
     if both := sorted(set(images) & set(unlabelled)):
         raise InputError(root / "unlabelled", f"the stem {both[0]!r} is in images/ too; every stem needs to be unique")
@@ -74,8 +74,10 @@ def _open_folder(root: Path, manifest: Manifest, notes: Sequence[str]) -> Datase
             patient, site = manifest.patient_of(stem), manifest.site_of(stem)
         except UsageError as error:
             raise InputError(root / FILE, str(error)) from error
-        field = match(stem, valid, root / "valid")
-        return Case(stem=stem, image=files, masks=masks.get(stem, ()), valid=field, patient=patient, site=site)
+        field, numbered = match(stem, valid, root / "valid"), match(stem, objects, root / "instances")
+        return Case(
+            stem=stem, image=files, masks=masks.get(stem, ()), valid=field, objects=numbered, patient=patient, site=site
+        )
 
     every = tuple(case(stem, files) for stem, files in sorted({**images, **unlabelled}.items()))
     patients_known = bool(manifest.patient)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 
@@ -16,6 +16,9 @@ from leanseg.metrics.checks import check_masks, check_probabilities
 from leanseg.types import Mask
 
 Heights = NDArray[np.float32]
+Parting = Callable[[Mask, Heights | None], NDArray[np.int32]]
+"""Parts a mask into objects, with or without its probabilities: :func:`instances` with its options."""
+
 Numbers = NDArray[np.int64]
 
 

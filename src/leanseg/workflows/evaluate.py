@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from leanseg.data.dataset import SPLITS, Case, Dataset
 from leanseg.data.folder import open_dataset
 from leanseg.errors import UsageError
+from leanseg.inference.instances import instances
 from leanseg.inference.memory import parse_memory
 from leanseg.report.contents import EvaluateReport
 from leanseg.report.html import write_report
@@ -45,6 +47,10 @@ class Evaluate:
         tolerance_mm: distance that normalised surface Dice forgives where the spacing is known.
         tolerance_pixels: the same for images without a spacing.
         cl_dice: also score centre lines, for vessels and other tubes.
+        instances: also score single objects, such as nuclei: masks are parted as by segment --instances, the truth by
+            the numbers in DATA/instances/, or else into its connected pieces.
+        separation: how far objects stand out before they are parted, in pixels.
+        smallest: pixels of the smallest object.
         flips: average over mirrored copies of the image.
         threads: processor threads; all by default.
         memory: the most memory for one image, for instance 2GB.
@@ -59,6 +65,9 @@ class Evaluate:
     tolerance_mm: float = 1.0
     tolerance_pixels: float = 2.0
     cl_dice: bool = False
+    instances: bool = False
+    separation: float = 1.0
+    smallest: int = 0
     flips: bool = False
     threads: int | None = None
     memory: str | None = None
@@ -75,13 +84,14 @@ class Evaluate:
             raise UsageError("what should be scored? Give --model NAME or --predictions DIR")
         dataset = open_dataset(self.data)
         cases = self._cases(dataset)
+        part = partial(instances, separation=self.separation, smallest=self.smallest) if self.instances else None
         tolerance = Tolerance(mm=self.tolerance_mm, pixels=self.tolerance_pixels)
         contestants = self._contestants(dataset)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("scoring", total=len(cases))
             result = evaluate_cases(
-                dataset, cases, contestants, tolerance=tolerance, cl_dice=self.cl_dice,
+                dataset, cases, contestants, tolerance=tolerance, cl_dice=self.cl_dice, parting=part,
                 advance=lambda: progress.advance(task),
             )  # fmt: skip
         facts = self._facts(dataset, cases, contestants)

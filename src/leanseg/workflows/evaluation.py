@@ -11,11 +11,13 @@ import numpy as np
 from leanseg.data.dataset import Case, Dataset
 from leanseg.errors import InputError
 from leanseg.images.image import Image
+from leanseg.inference.instances import Parting
 from leanseg.report.contents import Picture
 from leanseg.report.figures import error_overlay
 from leanseg.types import Mask
 from leanseg.workflows.contestants import Answer, Contestant
 from leanseg.workflows.extremes import Extremes
+from leanseg.workflows.object_scores import with_objects
 from leanseg.workflows.scoring import DEFAULT, ClassScores, Tolerance, class_masks, score_case
 from leanseg.workflows.summary import ClassSummary, ModelComparison, compare, summarise
 
@@ -53,6 +55,7 @@ def evaluate_cases(
     *,
     tolerance: Tolerance = DEFAULT,
     cl_dice: bool = False,
+    parting: Parting | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Let every contestant answer for every case, and score the answers.
@@ -66,6 +69,7 @@ def evaluate_cases(
         contestants: models or folders of masks; the first two are compared.
         tolerance: for normalised surface Dice.
         cl_dice: also score centre lines.
+        parting: also score single objects, made of each mask by this.
         advance: called after each case.
     """
     rows: list[ClassScores] = []
@@ -77,6 +81,7 @@ def evaluate_cases(
             image = dataset.read_image(case)
             truth = class_masks(dataset.read_labels(case, shape=image.shape), dataset.classes)
             valid = dataset.read_valid(case, shape=image.shape)
+            objects = dataset.read_objects(case, shape=image.shape) if parting else None
         except InputError as error:
             failed.append((str(error.path), error.message))
             advance()
@@ -89,6 +94,11 @@ def evaluate_cases(
             )  # fmt: skip
             if answer.expected:
                 found = [replace(row, expected=one) for row, one in zip(found, answer.expected, strict=True)]
+            if parting:
+                found = with_objects(
+                    found, truth=truth, prediction=answer.masks, probabilities=answer.probabilities,
+                    objects=objects, valid=valid, parting=parting,
+                )  # fmt: skip
             rows += found
             dices = [dice for row in found if (dice := row.scores["dice"]) is not None]
             if number == 0 and dices:

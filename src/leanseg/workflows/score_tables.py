@@ -30,8 +30,11 @@ NAMES = {
     "average_precision": "Average precision",
     "ece": "ECE",
     "cl_dice": "clDice",
+    "pq": "Panoptic quality",
+    "object_f1": "F1 of objects",
+    "aji": "Aggregated Jaccard",
 }
-COMPARED = ("dice", "hd95", "nsd", "auroc", "cl_dice")
+COMPARED = ("dice", "hd95", "nsd", "auroc", "cl_dice", "pq")
 
 
 def interval_text(estimate: Estimate | None) -> str | None:
@@ -121,7 +124,7 @@ def comparison_table(comparisons: Sequence[ModelComparison]) -> Table:
 
 def terminal_table(summaries: Sequence[ClassSummary]) -> rich.table.Table:
     """What fits on a screen: Dice with its interval, and the main scores."""
-    shown = [score for score in ("hd95", "nsd", "auroc", "cl_dice") if any(score in s.means for s in summaries)]
+    shown = [score for score in ("hd95", "nsd", "auroc", "cl_dice", "pq") if any(score in s.means for s in summaries)]
     table = rich.table.Table("model", "class", "images", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("Dice (95 % interval)", no_wrap=True)
     for score in shown:

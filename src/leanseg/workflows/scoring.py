@@ -17,7 +17,8 @@ from leanseg.types import Classes, Expected, Labels, Mask, Probabilities
 OVERLAP = ("dice", "jaccard", "sensitivity", "specificity", "precision", "accuracy")
 SURFACE = ("hd95", "asd", "nsd")
 RANKING = ("auroc", "average_precision", "ece")
-SCORES = (*OVERLAP, *SURFACE, *RANKING, "cl_dice")
+OBJECTS = ("pq", "object_f1", "aji")
+SCORES = (*OVERLAP, *SURFACE, *RANKING, "cl_dice", *OBJECTS)
 """Every score, in the order of the tables."""
 
 

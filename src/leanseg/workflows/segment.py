@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,7 @@ from leanseg.errors import InputError, UsageError
 from leanseg.images.read import list_images
 from leanseg.images.write import class_folder
 from leanseg.inference.backends import BackendName
+from leanseg.inference.instances import instances
 from leanseg.inference.memory import parse_memory
 from leanseg.inference.predictor import Predictor
 from leanseg.report.contents import Picture, SegmentReport, Table, Verdict
@@ -27,7 +29,7 @@ from leanseg.report.html import write_report
 from leanseg.types import Classes
 from leanseg.workflows.config import configuration, write_config
 from leanseg.workflows.naming import unique_stems
-from leanseg.workflows.segment_one import Parting, Wanted, segment_one
+from leanseg.workflows.segment_one import Wanted, segment_one
 from leanseg.workflows.segment_review import need, write_review
 from leanseg.workflows.segment_rows import COLUMNS, SegmentRow, TableWriter, cells, read_rows
 
@@ -166,11 +168,12 @@ class Segment:
     def _segment(
         self, predictor: Predictor, todo: Sequence[tuple[Path, str]], failed: list[tuple[str, str]]
     ) -> tuple[list[SegmentRow], list[Picture]]:
+        part = partial(instances, separation=self.separation, smallest=self.smallest)
         wanted = Wanted(
             probabilities=self.probabilities,
             contours=self.contours,
             overlays=self.overlays,
-            instances=Parting(separation=self.separation, smallest=self.smallest) if self.instances else None,
+            instances=part if self.instances else None,
             below=self.review_below,
         )
         rows: list[SegmentRow] = []

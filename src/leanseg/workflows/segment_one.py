@@ -21,7 +21,7 @@ from leanseg.images.read import open_image
 from leanseg.images.statistics import overview
 from leanseg.images.write import class_folder, write_labels, write_objects, write_probabilities
 from leanseg.inference.contours import contours
-from leanseg.inference.instances import instances
+from leanseg.inference.instances import Parting
 from leanseg.inference.memory import LIBRARIES, spell_memory
 from leanseg.inference.predictor import Band, Predictor, Whole
 from leanseg.inference.tally import Tally, count
@@ -34,19 +34,6 @@ from leanseg.workflows.segment_rows import SegmentRow
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parting:
-    """How objects that touch are parted; see :func:`leanseg.inference.instances.instances`.
-
-    Args:
-        separation: how far a peak stands out, in pixels.
-        smallest: pixels of the smallest object.
-    """
-
-    separation: float = 1.0
-    smallest: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What is written about each image besides its mask.
 
@@ -54,7 +41,7 @@ class Wanted:
         probabilities: maps of each class.
         contours: outlines as GeoJSON.
         overlays: outlines over the picture.
-        instances: numbered objects; None to leave them out.
+        instances: how numbered objects are made; None to leave them out.
         below: the Dice that is good enough; None for the model's own.
     """
 
@@ -134,7 +121,7 @@ def _part(
         return (None,) * len(classes.names)
     counts = []
     for name, mask, maps in zip(classes.names, class_masks(found.labels, classes), found.probabilities, strict=True):
-        objects = instances(mask, maps, separation=how.separation, smallest=how.smallest)
+        objects = how(mask, maps)
         place = folder if len(classes.names) == 1 else class_folder(folder, name)
         write_objects(objects, like=like, folder=place)
         counts.append(int(objects.max(initial=0)))
