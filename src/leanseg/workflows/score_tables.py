@@ -30,9 +30,9 @@ NAMES = {
     "average_precision": "Average precision",
     "ece": "ECE",
     "cl_dice": "clDice",
-    "pq": "Panoptic quality",
+    "pq": "PQ",
     "object_f1": "F1 of objects",
-    "aji": "Aggregated Jaccard",
+    "aji": "AJI",
 }
 COMPARED = ("dice", "hd95", "nsd", "auroc", "cl_dice", "pq")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -137,6 +138,20 @@ def test_official_layout(
         assert case.image[0].read_bytes() == original.image[0].read_bytes()
         assert dataset.read_labels(case).sum() == 12 * 16
         assert (case.valid is None) == (original.valid is None)
+
+
+def test_nuclei_keep_their_numbers(tmp_path: Path) -> None:
+    write_fake(tmp_path / "download", monuseg())
+    (outlines,) = (tmp_path / "download").rglob("Annotations/*.xml")
+    one = OUTLINES.partition("<Region>")[2].partition("</Region>")[0]
+    other = re.sub(r'X="(\d+)', lambda found: f'X="{int(found[1]) + 3}', one)
+    outlines.write_text(OUTLINES.replace("</Region>", f"</Region><Region>{other}</Region>"))
+    dataset = public_set("monuseg").convert(tmp_path / "download", tmp_path / "out")
+    case = dataset.subset("train")[0]
+    labels = dataset.read_labels(case)
+    numbers = dataset.read_objects(case, shape=labels.shape)
+    assert numbers is not None and set(np.unique(numbers)) == {0, 1, 2}
+    np.testing.assert_array_equal(numbers > 0, labels > 0)
 
 
 def test_every_set_has_a_fake_and_its_facts() -> None:

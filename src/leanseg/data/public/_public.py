@@ -19,6 +19,7 @@ from leanseg.data.masks import binarise, read_drawn_mask, write_png
 from leanseg.data.splits import write_splits
 from leanseg.errors import InputError, UsageError
 from leanseg.images.atomic import replacing
+from leanseg.images.read import read_mask as read_numbers
 from leanseg.types import Classes
 
 
@@ -30,6 +31,7 @@ class Layout:
         image: regular expression of the path of an image, with named groups; folders may stand before it.
         masks: paths of its mask, with the groups in braces; the first one that exists counts.
         valid: likewise for the mask of the field of view.
+        objects: likewise for the numbers of single objects.
         stem: name of the case, with the groups in braces.
         split: ``train``, ``val`` or ``test``; empty where the publisher gives none.
 
@@ -41,6 +43,7 @@ class Layout:
     image: str
     masks: tuple[str, ...]
     valid: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
     stem: str = "{id}"
     split: str = ""
 
@@ -79,6 +82,7 @@ class PublicSet:
         site: where the images were made.
         assign: gives the split of a case; by default the one of its layout.
         read_mask: reads the publisher's masks.
+        read_objects: reads the publisher's numbers of single objects, 0 = background.
     """
 
     name: str
@@ -97,6 +101,7 @@ class PublicSet:
     site: str = ""
     assign: Callable[[Case], str] = lambda case: case.split
     read_mask: Callable[[Path], NDArray[Any]] = read_drawn_mask
+    read_objects: Callable[[Path], NDArray[Any]] = read_numbers
 
     def check(self, download: Path) -> Inventory:
         """What of this set lies in a folder.
@@ -145,6 +150,8 @@ class PublicSet:
             self._write_mask(case.masks[0], out / "masks" / f"{case.stem}.png")
             if case.valid:
                 self._write_mask(case.valid, out / "valid" / f"{case.stem}.png")
+            if case.objects:
+                write_png(self.read_objects(case.objects), out / "instances" / f"{case.stem}.png")
         write_splits(cases, out / "splits.csv")
         with replacing(out / FILE) as temporary:
             temporary.write_text(self._manifest(), encoding="utf-8")
@@ -183,6 +190,7 @@ class PublicSet:
             image=(download / name,),
             masks=existing(part.masks),
             valid=next(iter(existing(part.valid)), None),
+            objects=next(iter(existing(part.objects)), None),
             patient=self.patient(stem),
             site=self.site,
             split=part.split,
