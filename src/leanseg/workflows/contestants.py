@@ -139,14 +139,18 @@ def _exclusive(path: Path, values: NDArray[Any], classes: Classes) -> Mask:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Short names for tables: the last part of a path, the whole path where that is not enough.
+    """Short names for tables: as many of the last parts of a path as tell them apart.
 
     Example:
         >>> unique_names(["runs/a/model", "runs/b/model"]), unique_names(["vessels", "runs/b"])
-        (['runs/a/model', 'runs/b/model'], ['vessels', 'b'])
+        (['a/model', 'b/model'], ['vessels', 'b'])
     """
-    short = [Path(name).name or name for name in names]
-    return short if len(set(short)) == len(names) else list(names)
+    parts = [Path(name).parts for name in names]
+    for count in range(1, max(map(len, parts), default=1) + 1):
+        short = ["/".join(one[-count:]) or name for one, name in zip(parts, names, strict=True)]
+        if len(set(short)) == len(names):
+            return short
+    return list(names)
 
 
 def models(names: Sequence[str], wanted: Classes, **options: Any) -> list[Model]:
