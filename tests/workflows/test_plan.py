@@ -54,7 +54,8 @@ def test_grey_values_of_scans_vary_more_than_colours() -> None:
 
 
 def test_wishes_stand_and_are_named() -> None:
-    made = plan(VESSELS, wishes=Wishes(crop=100, batch=7, learning_rate=0.5, epochs=3), divisor=8)
+    made = plan(VESSELS, wishes=Wishes(crop=100, batch=7, learning_rate=0.5, epochs=3, clahe=2.0), divisor=8)
+    assert made.preprocessing.clahe == 2
     assert (made.crop, made.batch, made.learning_rate, made.epochs) == (104, 7, 0.5, 3)
     reasons = {decision.name: decision.why for decision in made.decisions}
     assert reasons["crop"] == reasons["batch"] == "asked for"

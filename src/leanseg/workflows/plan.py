@@ -83,6 +83,7 @@ class Wishes:
     field_of_view: str | None = None
     diameter: float | None = None
     longest: int | None = None
+    clahe: float | None = None
     crop: int | None = None
     batch: int | None = None
     epochs: int | None = None
@@ -189,6 +190,7 @@ def _preprocessing(dataset: Dataset, seen: Survey, wishes: Wishes, log: _Decisio
         channels=_channels(dataset, seen),
         field_of_view=view,
         longest=log.decide("longest side", wishes.longest, LONGEST if shrink else None, size),
+        clahe=wishes.clahe,
         diameter=log.decide("diameter", wishes.diameter, None, "keep the resolution of the files"),
     )
 
