@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +65,20 @@ class Outcome:
     picture: NDArray[np.uint8] | None
 
 
-Found = tuple[tuple[Traits, ...], Quality, tuple[int | None, ...], NDArray[np.uint8] | None]
-"""Traits of the classes, quality, objects of the classes, overlay."""
+class Found(NamedTuple):
+    """What is known of an image when its masks are written.
+
+    Args:
+        traits: of each class.
+        quality: of the image.
+        objects: of each class, where they were counted.
+        picture: (H, W, 3) overlay, where one was wanted.
+    """
+
+    traits: tuple[Traits, ...]
+    quality: Quality
+    objects: tuple[int | None, ...]
+    picture: NDArray[np.uint8] | None
 
 
 def segment_one(path: Path, *, stem: str, predictor: Predictor, out: Path, wanted: Wanted) -> Outcome:
@@ -85,17 +97,17 @@ def segment_one(path: Path, *, stem: str, predictor: Predictor, out: Path, wante
     begun = time.monotonic()
     source = open_image(path, memory=max(1, (predictor.memory - LIBRARIES) // 2))
     segment = _in_memory if isinstance(source, Image) else _streamed
-    traits, quality, objects, picture = segment(source, stem, predictor, out, wanted)
-    if picture is not None:
+    found = segment(source, stem, predictor, out, wanted)
+    if found.picture is not None:
         with replacing(out / "overlays" / f"{stem}.png") as temporary:
-            Pillow.fromarray(picture).save(temporary)
+            Pillow.fromarray(found.picture).save(temporary)
     seconds = time.monotonic() - begun
     facts: dict[str, Any] = {"image": str(path), "mask": stem, "geometry": source.geometry, "seconds": seconds}
     rows = [
-        SegmentRow.of(seen, objects=count, quality=quality, below=wanted.below, name=name, **facts)
-        for name, seen, count in zip(predictor.bundle.classes.names, traits, objects, strict=True)
+        SegmentRow.of(seen, objects=count, quality=found.quality, below=wanted.below, name=name, **facts)
+        for name, seen, count in zip(predictor.bundle.classes.names, found.traits, found.objects, strict=True)
     ]
-    return Outcome(rows=tuple(rows), picture=picture)
+    return Outcome(rows=tuple(rows), picture=found.picture)
 
 
 def _in_memory(source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted) -> Found:
@@ -110,7 +122,7 @@ def _in_memory(source: PixelSource, stem: str, predictor: Predictor, out: Path, 
             temporary.write_text(json.dumps(contours(found.labels, classes=classes)), encoding="utf-8")
     objects = _part(found, image, classes, out / "instances", wanted.instances)
     picture = overlay(image, found.labels, classes) if wanted.overlays else None
-    return found.traits, found.quality, objects, picture
+    return Found(found.traits, found.quality, objects, picture)
 
 
 def _part(
@@ -148,8 +160,9 @@ def _streamed(source: PixelSource, stem: str, predictor: Predictor, out: Path, w
     quality = predictor.appraiser(prepared, traits)
     nothing: tuple[int | None, ...] = (None,) * len(classes.names)
     if not wanted.overlays:
-        return traits, quality, nothing, None
-    return traits, quality, nothing, overlay(_shrunk(source, block), np.concatenate(small, axis=-2), classes)
+        return Found(traits, quality, nothing, None)
+    picture = overlay(_shrunk(source, block), np.concatenate(small, axis=-2), classes)
+    return Found(traits, quality, nothing, picture)
 
 
 def _check_streamable(source: PixelSource, predictor: Predictor, wanted: Wanted) -> None:
