@@ -30,8 +30,9 @@ from leanseg.estimate.baselines import confidence_baselines
 from leanseg.estimate.degrade import sweep
 from leanseg.estimate.fit_expected_dice import Seen, fit_expected_dice
 from leanseg.estimate.in_context import Calibration as InContext
-from leanseg.estimate.in_context import References, calibrate, estimate_image
+from leanseg.estimate.in_context import Lesson, References, calibrate
 from leanseg.estimate.patch_fusion import PatchFusion
+from leanseg.estimate.percentile_rule import percentile_rule
 from leanseg.estimate.pseudo import Pseudo, pseudo_scores
 from leanseg.estimate.set_estimate import estimate_set
 from leanseg.estimate.set_metrics import scores_of
@@ -103,14 +104,15 @@ class Bench:
         supports = [self.reverse.prepare(image.pixels) for image in self.held.images]
         return self.reverse.fit(supports, queries), queries
 
-    def _references(self, number: int) -> tuple[References, InContext]:
+    def _references(self, number: int) -> tuple[References, InContext, Any, Any]:
         """Labelled images that are segmented in reverse for single images, and what the held-out ones say of it."""
         queries = [truth[number] for truth in self.learnt.truths]
         references = References([image.pixels for image in self.learnt.images], queries, reverse=self.reverse)
         known = masks(self.known, number)[-1]
         lessons = [references.teach(image.pixels, mask) for image, mask in zip(self.held.images, known, strict=True)]
         dice = scores_of(known, [truth[number] for truth in self.held.truths])
-        return references, calibrate(lessons, dice, groups=list(self.held.patients), seed=self.seed)
+        calibration = calibrate(lessons, dice, groups=list(self.held.patients), seed=self.seed)
+        return references, calibration, np.stack([_every(lesson, references) for lesson in lessons]), dice
 
     def _plain(self, val: Sequence[Case]) -> list[ExpectedDice | None]:
         """The expected Dice as learnt from clean validation images alone."""
@@ -174,9 +176,12 @@ class Bench:
             row |= {"distance": distances[place], **_named("ours", own)}
             row |= _named("clean only", plain(traits) if plain else Expected())
             mask = seen[-1][place].masks[number]
-            reverse = estimate_image(target.images[place].pixels, mask, *self.references[number])
-            low, high = reverse.interval
-            row |= _named("reverse", Expected(value=reverse.dice, low=low, high=high))
+            references, calibration, known, known_dice = self.references[number]
+            lesson = references.teach(target.images[place].pixels, mask)
+            band = calibration.band(np.array([lesson.strength()]), np.array([lesson.spread]))
+            published = percentile_rule(known, known_dice, _every(lesson, references)[None])
+            for way, one in (("reverse", band), ("percentiles", published)):
+                row |= _named(way, Expected(value=float(one[0][0]), low=float(one[1][0]), high=float(one[2][0])))
             rounded = {key: None if value is None else round(value, 4) for key, value in row.items()}
             rows.append({"patient": target.patients[place], **rounded})
         return rows
@@ -214,6 +219,11 @@ class Bench:
                 parts.append(Calibration.of(apply_temperature(answer.probabilities[number], undo), truths[number]))
             found[name] = reduce(add, parts).error
         return found
+
+
+def _every(lesson: Lesson, references: References) -> Any:
+    """A score for each reference that is tried; 0 for an empty mask."""
+    return lesson.scores if lesson.scores.size else np.zeros(references.count)
 
 
 def _named(name: str, one: Expected) -> dict[str, float | None]:

@@ -42,7 +42,7 @@ def images_page(contents: Mapping[str, Content]) -> str:
     for name, content in contents.items():
         rows = [
             [way, *_judged([_apply(way, run, "clean") for run in content["runs"]])]
-            for way in ("ours", "clean only", "reverse", "soft", "area", "constant")
+            for way in ("ours", "clean only", "reverse", "percentiles", "soft", "area", "constant")
         ]
         blocks.append(f"**{name.capitalize()}, clean test images**\n\n" + _table(["expected by", *JUDGED], rows, WAYS))
     for name, content in contents.items():
@@ -62,6 +62,7 @@ WAYS = {
     "ours": "leanseg",
     "clean only": "leanseg, without spoilt copies",
     "reverse": "reverse accuracy (needs labelled references)",
+    "percentiles": "reverse accuracy, published intervals",
     "soft": "soft Dice, same intervals",
     "area": "area of the mask, same intervals",
     "constant": "mean of validation, same intervals",
@@ -83,7 +84,7 @@ def _apply(way: str, run: Mapping[str, Any], target: str) -> list[tuple[float, f
 
 
 def _rule(way: str, known: Sequence[Mapping[str, Any]]) -> Callable[[Mapping[str, Any]], tuple[Any, Any, Any]]:
-    if way in ("ours", "clean only", "reverse"):
+    if way in ("ours", "clean only", "reverse", "percentiles"):
         return lambda row: (row.get(way), row.get(f"{way}, low"), row.get(f"{way}, high"))
     usable = [one for one in known if one["dice"] is not None and one["soft"] is not None]
     dice = np.array([one["dice"] for one in usable])

@@ -82,7 +82,7 @@ class References:
         shown = [i for i, truth in enumerate(truths) if truth.any()]
         if not shown:
             raise UsageError(f"none of {len(images)} references shows the class; choose some that do")
-        self._reverse, self._count = reverse, count
+        self._reverse, self.count = reverse, min(count, len(shown))
         self._images, self._truths = [reverse.prepare(images[i]) for i in shown], [truths[i] for i in shown]
         self._thumbnails = thumbnails(self._images)
 
@@ -98,7 +98,7 @@ class References:
         """
         support = self._reverse.prepare(image)
         check_masks(support.shape, mask=mask)
-        order, distances = nearest(thumbnails([support]), self._thumbnails, self._count)
+        order, distances = nearest(thumbnails([support]), self._thumbnails, self.count)
         scores = np.empty(0)
         if mask.any():
             taught = self._reverse.fit([support], [self._images[i] for i in order[0]])

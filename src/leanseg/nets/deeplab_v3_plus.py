@@ -30,8 +30,7 @@ class DeepLabV3Plus(nn.Module):
     Args:
         in_channels: channels of the image, C.
         classes: channels of the answer, K.
-        encoder: ``"mini"``, of our own; or ``"efficientnet-lite0"``, for which
-            :func:`leanseg.nets.imagenet_weights.load_imagenet` brings weights trained on ImageNet.
+        encoder: ``"mini"``, of our own, or ``"efficientnet-lite0"``; both start from random weights.
         width: channels of context and decoder, w.
         low_width: channels that the features at stride 4 are reduced to, l.
         rates: pixels of the coarse features between the taps of the three atrous convolutions.

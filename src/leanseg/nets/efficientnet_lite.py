@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as an encoder at stride 16, so laid out that weights trained on ImageNet fit."""
+"""EfficientNet-Lite0 as an encoder at stride 16."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ LOW, STRIDE = 1, 16
 class EfficientNetLite0(nn.Module):
     """Seven stages of inverted residuals, without squeeze and excitation; dilated instead of halved beyond stride 16.
 
-    Every second row and column of the coarse features is what the undilated network gives, so its weights keep their
-    meaning. :func:`leanseg.nets.imagenet_weights.load_imagenet` brings those of ImageNet.
+    Every second row and column of the coarse features is what the undilated network gives with the same weights.
 
     Args:
         in_channels: channels of the image, C.

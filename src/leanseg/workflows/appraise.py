@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from rich.progress import track
 
 from leanseg.bundle import Bundle
 from leanseg.data.dataset import Case, Dataset
@@ -16,7 +17,6 @@ from leanseg.images.image import Image
 from leanseg.inference.predictor import Predictor
 from leanseg.metrics.overlap import confusion
 from leanseg.quality.appearance import appearance, appearance_names
-from leanseg.workflows.progress import shown
 from leanseg.workflows.scoring import class_masks
 
 LOOKED_AT = 100
@@ -61,7 +61,7 @@ def observe(
         cases: with masks.
         spoilt_copies: at most so many, spread over the cases.
     """
-    for number, case in enumerate(shown(cases, "judging masks")):
+    for number, case in enumerate(track(cases, description="judging masks", transient=True)):
         image = dataset.read_image(case)
         truth = class_masks(dataset.read_labels(case, shape=image.shape), dataset.classes)
         valid = dataset.read_valid(case, shape=image.shape)
@@ -94,7 +94,10 @@ def reference(bundle: Bundle, dataset: Dataset, *, by_site: bool = False) -> dic
     cases = (*dataset.subset("train"), *dataset.subset("val"))
     some = [cases[n] for n in np.linspace(0, len(cases) - 1, min(len(cases), LOOKED_AT)).round().astype(int)]
     looks = np.stack(
-        [appearance(bundle.preprocessing.prepare(dataset.read_image(c))) for c in shown(some, "describing images")]
+        [
+            appearance(bundle.preprocessing.prepare(dataset.read_image(c)))
+            for c in track(some, description="describing images", transient=True)
+        ]
     )
     names = appearance_names(bundle.preprocessing.channels)
     sites = [case.site for case in some] if by_site else []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from rich.progress import track
 
 from leanseg.bundle import Bundle
 from leanseg.data.dataset import Case, Dataset
@@ -13,7 +14,6 @@ from leanseg.inference.predictor import Predictor
 from leanseg.metrics.calibration import fit_temperature, logits_of
 from leanseg.metrics.ranking import choose_threshold
 from leanseg.types import Mask, Probabilities
-from leanseg.workflows.progress import shown
 from leanseg.workflows.scoring import class_masks
 
 
@@ -47,7 +47,7 @@ def judge(bundle: Bundle, dataset: Dataset, cases: Sequence[Case], *, flips: boo
     """
     predictor = Predictor(bundle=bundle, flips=flips)
     said, truths, masks = [], [], []
-    for case in shown(cases, "calibrating"):
+    for case in track(cases, description="calibrating", transient=True):
         image = dataset.read_image(case)
         maps = predictor.predict(image, probabilities=True).probabilities
         assert maps is not None

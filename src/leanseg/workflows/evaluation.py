@@ -92,14 +92,12 @@ def evaluate_cases(
                 case, truth=truth, prediction=answer.masks, probabilities=answer.probabilities, valid=valid,
                 spacing=image.geometry.spacing, model=contestant.name,
             )  # fmt: skip
-            if answer.expected:
-                found = [replace(row, expected=one) for row, one in zip(found, answer.expected, strict=True)]
             if parting:
                 found = with_objects(
                     found, truth=truth, prediction=answer.masks, probabilities=answer.probabilities,
                     objects=objects, valid=valid, parting=parting,
                 )  # fmt: skip
-            rows += found
+            rows += _hoped(found, answer)
             dices = [dice for row in found if (dice := row.scores["dice"]) is not None]
             if number == 0 and dices:
                 draw = partial(_picture, dataset, image, truth, answer.masks, valid, case.stem, found)
@@ -114,6 +112,13 @@ def evaluate_cases(
         worst=tuple(extremes.worst),
         best=tuple(extremes.best),
     )
+
+
+def _hoped(rows: Sequence[ClassScores], answer: Answer) -> list[ClassScores]:
+    """With the Dice that the contestant expected, where it says so."""
+    if not answer.expected:
+        return list(rows)
+    return [replace(row, expected=one) for row, one in zip(rows, answer.expected, strict=True)]
 
 
 def _answer(contestant: Contestant, case: Case, image: Image, truth: Mask, failed: list[tuple[str, str]]) -> Answer:
