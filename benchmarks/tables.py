@@ -47,6 +47,7 @@ def main() -> None:
     for name, script in TRAININGS.items():
         _write(name, training_page(_read(name), script))
     _write("metrics_speed", speed_page(_read("metrics_speed")))
+    _write("quality_cost", cost_page(_read("quality_cost")))
     for name, text in quality_pages({name: _read(f"quality_{name}") for name in SOURCES}).items():
         _write(name, text)
 
@@ -162,6 +163,16 @@ def speed_page(content: Mapping[str, Any] | None) -> str:
     lines += ["", f"Medians on {content['machine']['cpu']} with one thread each, beside MONAI {versions['monai']}; "
               f"made by `benchmarks/metrics_speed.py` at commit {content['commit'][:7]}."]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def cost_page(content: Mapping[str, Any] | None) -> str:
+    """What judging a mask takes beside segmenting it."""
+    if content is None:
+        return "*Not run yet: `make bench NAME=quality_cost`.*\n"
+    (run,) = content["runs"]
+    size = " x ".join(map(str, run["pixels"]))
+    text = f"On a photograph of {size} pixels it takes {run['share_of_the_rest']:.0%} of what the bundled model takes"
+    return f"{text} without it (one thread, `benchmarks/quality_cost.py`, commit {run['commit']}).\n"
 
 
 def _row(cells: Sequence[str]) -> str:
