@@ -210,7 +210,7 @@ class Bench:
 
     def _reliability(self, answers: Sequence[Whole], target: Labelled, number: int) -> dict[str, float | None]:
         """Calibration error without the fitted temperature, and with it."""
-        temperature = self.bundle.parts[0].temperature
+        (temperature,) = self.bundle.parts[0].temperature
         found = {}
         for name, undo in (("before", 1 / temperature), ("after", 1.0)):
             parts = []

@@ -110,7 +110,8 @@ def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
             bright = kind == "bright"
             files[file] = bright_graph(**size) if bright else strided_graph(**size, seed=number)
             halo, divisor = (0, 1) if bright else (12, 4)
-            made.append(Part(net="mini-net", onnx=file, dims=dims, halo=halo, divisor=divisor, temperature=temperature))
+            size_of = {"dims": dims, "halo": halo, "divisor": divisor}
+            made.append(Part(net="mini-net", onnx=file, temperature=(temperature,), **size_of))
         bundle = Bundle(name=name, parts=tuple(made), classes=classes, preprocessing=preprocessing, **fields)
         return write_bundle(bundle, tmp_path / "models" / name, files=files)
 

@@ -21,7 +21,7 @@ FILES = {"model.safetensors": save({"w": np.zeros(3, np.float32)}), "model.onnx"
 def bundle(**changes):
     part = Part(
         net="mini-net", keywords={"classes": 1, "widths": [8, 16]}, weights="model.safetensors", onnx="model.onnx",
-        temperature=1.5, divisor=4, halo=48, bytes_per_pixel=400,
+        temperature=(1.5,), divisor=4, halo=48, bytes_per_pixel=400,
     )  # fmt: skip
     fields = {
         "name": "vessels",
@@ -102,6 +102,8 @@ def test_a_failed_write_leaves_the_old_model(tmp_path):
         (lambda f: f.update(threshold=[0.5, 0.5]), "one for each class"),
         (lambda f: f.update(threshold=[2]), "one for each class"),
         (lambda f: f["parts"][0].update(temperature=0), "temperature"),
+        (lambda f: f["parts"][0].update(temperature=[1.0, 2.0, 3.0]), "temperature"),
+        (lambda f: f["parts"][0].update(window=30), "window"),
         (lambda f: f["parts"][0].update(temperature=float("nan")), "temperature"),
         (lambda f: f["parts"][0].update(dims=4), "dims"),
         (lambda f: f["parts"][0].update(divisor=0), "divisor"),

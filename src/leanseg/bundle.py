@@ -31,10 +31,13 @@ class Part:
         keywords: constructor keywords.
         weights: safetensors file beside the configuration; None where only the ONNX graph is shipped.
         onnx: ONNX file: (N, C, *spatial) normalised pixels to (N, outputs, *spatial) logits; None without one.
-        temperature: logits are divided by it before they become probabilities.
+        temperature: logits are divided by it before they become probabilities: one number, or one for each class
+            where classes overlap.
         dims: 2 for pictures and slices, 3 for volumes.
         divisor: the net's spatial sizes are multiples of this many pixels.
         halo: pixels around a place that its answer depends on; None when it depends on the whole image.
+        window: side in pixels of the overlapping windows that a net without a halo is shown of larger images, as it
+            learnt from such crops; None shows it whole images.
         bytes_per_pixel: peak memory of the net per pixel of a tile, as measured when it was exported.
 
     Raises:
@@ -45,10 +48,11 @@ class Part:
     keywords: Mapping[str, Any] = field(default_factory=dict)
     weights: str | None = None
     onnx: str | None = None
-    temperature: float = 1.0
+    temperature: tuple[float, ...] = (1.0,)
     dims: int = 2
     divisor: int = 1
     halo: int | None = None
+    window: int | None = None
     bytes_per_pixel: int = 1024
 
     def __post_init__(self) -> None:
@@ -58,10 +62,13 @@ class Part:
         for name, ending in ((self.weights, ".safetensors"), (self.onnx, ".onnx")):
             if name is not None:
                 _check(_plain(name) and name.endswith(ending), f"a file in the folder ending in {ending}", name)
-        _check(_number(self.temperature) and self.temperature > 0, "temperature is above 0", self.temperature)
+        fits = len(self.temperature) > 0 and all(_number(t) and t > 0 for t in self.temperature)
+        _check(fits, "temperature holds numbers above 0", self.temperature)
         _check(self.dims in (2, 3), "dims is 2 or 3", self.dims)
         _check(_count(self.divisor), "divisor is a whole number from 1", self.divisor)
         _check(self.halo is None or self.halo == 0 or _count(self.halo), "halo is None or pixels", self.halo)
+        fits = self.window is None or (_count(self.window) and self.window % self.divisor == 0)
+        _check(fits, f"window is None or a multiple of {self.divisor} pixels", self.window)
         _check(_count(self.bytes_per_pixel), "bytes_per_pixel is a whole number from 1", self.bytes_per_pixel)
 
 
@@ -117,6 +124,9 @@ class Bundle:
         _check(self.combine == "mean", "combine is 'mean'", self.combine)
         fits = len(self.threshold) == count and all(_number(t) and 0 <= t <= 1 for t in self.threshold)
         _check(fits, f"threshold holds {count} numbers in [0, 1], one for each class", self.threshold)
+        found = [part.temperature for part in self.parts]
+        fits = all(len(one) == 1 or (self.classes.overlapping and len(one) == count) for one in found)
+        _check(fits, "temperature is one number, or one for each overlapping class", found)
         fits = all(_plain(name) and name.endswith(".safetensors") for name in self.snapshots)
         _check(fits, "snapshots are files in the folder ending in .safetensors", self.snapshots)
         _check(len({part.dims for part in self.parts}) == 1, "parts agree in dims", [part.dims for part in self.parts])
@@ -276,7 +286,7 @@ def _from_fields(fields: Any, config: Path) -> Bundle:
         raise InputError(config, f"{msg}. Upgrade with: pip install --upgrade leanseg")
     plain = {k: v for k, v in fields.items() if k not in ("format_version", "card", "folder")}
     try:
-        plain["parts"] = tuple(Part(**part) for part in plain["parts"])
+        plain["parts"] = tuple(_part(part) for part in plain["parts"])
         plain["classes"] = Classes.from_dict(plain["classes"])
         plain["preprocessing"] = Preprocessing.from_dict(plain["preprocessing"])
         plain["threshold"] = tuple(plain["threshold"])
@@ -286,6 +296,12 @@ def _from_fields(fields: Any, config: Path) -> Bundle:
         raise InputError(config, f"the entry {error} is missing. Copy the model again.") from error
     except (LeansegError, TypeError, ValueError, AttributeError) as error:
         raise InputError(config, f"{error}. Copy the model again, or upgrade leanseg.") from error
+
+
+def _part(fields: Mapping[str, Any]) -> Part:
+    temperature = fields.get("temperature", 1.0)
+    several = temperature if isinstance(temperature, list) else [temperature]
+    return Part(**{**fields, "temperature": tuple(several)})
 
 
 def _check_file(path: Path) -> None:

@@ -19,7 +19,7 @@ from leanseg.images.image import Geometry, Image
 from leanseg.images.label_tiff import LabelTiffWriter
 from leanseg.images.read import read_image, read_mask
 from leanseg.images.tiff import TiffSource
-from leanseg.images.write import mask_ending, write_labels, write_probabilities
+from leanseg.images.write import mask_ending, write_labels, write_merged, write_probabilities
 from leanseg.types import Classes
 
 SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
@@ -126,6 +126,46 @@ def test_streamed_sources_get_tiled_tiff(tmp_path: Path) -> None:
     (path,) = write_labels(labels, like=like, classes=classes, folder=tmp_path / "m")
     assert (path.name, mask_ending(like)) == ("s.tif", ".tif")
     np.testing.assert_array_equal(read_mask(path), np.array([0, 7, 9])[labels])
+
+
+SEVERAL = Classes(names=("a", "b", "c"), values=(255,) * 3, colours=("#FFFFFF", "#0000FF", "#777777"), overlapping=True)
+
+
+def colours(path: Path) -> np.ndarray:
+    """What a viewer shows, (H, W, 3)."""
+    return read_image(path).pixels.transpose(1, 2, 0)
+
+
+@pytest.mark.parametrize("table", [SEVERAL, Classes(names=("grey",), colours=("#FFFFFF",), overlapping=True)])
+@pytest.mark.parametrize("tiff", [False, True])
+def test_merged_maps_are_numbers_and_colours(tmp_path: Path, table: Classes, tiff: bool) -> None:
+    merged = (np.indices((300, 280)).sum(0) % (len(table.names) + 1)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "p01.tif", np.zeros((300, 280, 3), np.uint8), photometric="rgb", tile=(64, 64))
+    like = TiffSource(tmp_path / "p01.tif") if tiff else image((300, 280))
+    path = write_merged(merged, like=like, classes=table, folder=tmp_path / "merged")
+    assert path.name == ("p01.tif" if tiff else "p01.png")
+    np.testing.assert_array_equal(read_mask(path), merged)
+    shown = np.array([(0, 0, 0), *(tuple(bytes.fromhex(c[1:])) for c in table.colours)], np.uint8)
+    np.testing.assert_array_equal(colours(path), shown[merged])
+    with Picture.open(path) as picture:
+        assert picture.mode == "P"
+        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), shown[merged])
+
+
+def test_merged_maps_of_volumes_are_numbers_in_place(tmp_path: Path) -> None:
+    merged = (np.indices((2, 3, 4)).sum(0) % 4).astype(np.uint8)
+    path = write_merged(merged, like=image((2, 3, 4), affine=AFFINE), classes=SEVERAL, folder=tmp_path)
+    assert path.name == "p01.nii.gz"
+    np.testing.assert_array_equal(read_mask(path), merged)
+    np.testing.assert_allclose(read_image(path).geometry.affine, AFFINE, atol=1e-4)
+    with pytest.raises(UsageError, match="as its source"):
+        write_merged(merged[:1], like=image((2, 3, 4)), classes=SEVERAL, folder=tmp_path)
+
+
+def test_palettes_of_another_size_or_depth_are_refused(tmp_path: Path) -> None:
+    for dtype, count in ((np.uint16, 256), (np.uint8, 5)):
+        with pytest.raises(UsageError, match="256 colours"):
+            LabelTiffWriter(tmp_path / "m.tif", shape=(2, 2), dtype=dtype, palette=np.zeros((count, 3), np.uint8))
 
 
 @pytest.mark.parametrize("big", [False, True])

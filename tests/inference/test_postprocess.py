@@ -18,7 +18,7 @@ OVERLAPPING = Classes(names=("disc", "cup"), overlapping=True)
 @given(seed=st.integers(0, 50), temperature=st.floats(0.1, 10))
 def test_softmax_leaves_the_background_out(seed, temperature):
     logits = np.random.default_rng(seed).normal(0, 50, (3, 4, 5)).astype(np.float32)
-    found = to_probabilities(logits.copy(), classes=TWO, temperature=temperature)
+    found = to_probabilities(logits.copy(), classes=TWO, temperature=(temperature,))
     exact = np.exp(logits.astype(float) / temperature - (logits.astype(float) / temperature).max(axis=0))
     np.testing.assert_allclose(found, (exact / exact.sum(axis=0))[1:], atol=1e-5)
 

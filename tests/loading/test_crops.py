@@ -165,6 +165,16 @@ def test_crops_are_centred_where_asked() -> None:
     assert 60 < half["target"][:, 0, 4, 4].sum() < 140
 
 
+@pytest.mark.parametrize("by_site", [False, True])
+def test_foreground_comes_from_images_that_show_some(by_site: bool) -> None:
+    shown = np.zeros((30, 30), np.uint8)
+    shown[12, 9] = 1
+    samples = [with_labels(labels, np.ones_like(shown)) for labels in (shown, *[np.zeros_like(shown)] * 4)]
+    batch = crops(samples, batch=1000, foreground=0.5, by_site=by_site, augmentation=EXACT)[0]
+    assert 450 < int(batch["target"][:, 0, 4, 4].sum()) < 550
+    assert set(batch["index"].tolist()) == {0, 1, 2, 3, 4}
+
+
 def test_without_foreground_a_crop_is_centred_on_a_pixel_that_counts() -> None:
     valid = np.zeros((30, 30), np.uint8)
     valid[29, 29] = 1

@@ -29,6 +29,10 @@ class TestJaccard(LossTester):
     name = "jaccard"
 
 
+class TestTversky(LossTester):
+    name = "tversky"
+
+
 class TestCrossEntropy(LossTester):
     name = "cross-entropy"
 
@@ -134,3 +138,25 @@ def test_wrong_keywords_are_told() -> None:
         create("cross-entropy", smoothing=1.0)
     with pytest.raises(UsageError, match="cannot build loss 'dice'"):
         create("dice", weight=2)
+
+
+@pytest.mark.parametrize(("weight", "same"), [(0.5, "dice"), (1.0, "jaccard")])
+def test_tversky_holds_dice_and_jaccard(weight: float, same: str) -> None:
+    random = torch.Generator().manual_seed(0)
+    logits, target = torch.randn(3, 2, 7, 5, generator=random), (torch.rand(3, 2, 7, 5, generator=random) < 0.3).float()
+    found = value("tversky", logits, target, false_alarms=weight, misses=weight, smooth=0.0)
+    assert found == pytest.approx(value(same, logits, target, smooth=0.0), abs=1e-7)
+
+
+def test_tversky_by_hand_and_misses_weigh_more() -> None:
+    target = half()
+    said = torch.where(target > 0, math.log(3), -math.log(3))  # 0.75 inside, 0.25 outside
+    wanted = 1 - 6 / (6 + 0.3 * 2 + 0.7 * 2)
+    assert value("tversky", said, target, smooth=0.0) == pytest.approx(wanted, abs=1e-6)
+    shy, bold = said - 1, said + 1
+    assert value("tversky", shy, target) > value("tversky", bold, target)
+
+
+def test_negative_weights_are_refused() -> None:
+    with pytest.raises(UsageError, match="from 0"):
+        create("tversky", misses=-1)

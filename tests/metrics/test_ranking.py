@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from leanseg.errors import UsageError
 from leanseg.metrics.overlap import confusion
-from leanseg.metrics.ranking import RankingCounts, auroc, average_precision, choose_threshold
+from leanseg.metrics.ranking import (
+    RankingCounts,
+    auroc,
+    average_precision,
+    choose_threshold,
+    eleven_threshold_aupr,
+)
 
 
 def draw(seed: int, n: int = 4000, *, levels: int = 0, dtype: type = np.float32) -> tuple[np.ndarray, np.ndarray]:
@@ -40,6 +47,91 @@ def test_equal_to_scikit_learn_on_small_tied_cases(values: np.ndarray, random: o
     scores = values.astype(np.float32)
     assert auroc(scores, truth) == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
     assert average_precision(scores, truth) == pytest.approx(average_precision_score(truth, scores), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("scores", "truth", "expected"),
+    [
+        ((0.9, 0.8, 0.7, 0.6), (1, 0, 1, 0), 1 / 2 * 1 + 1 / 2 * 2 / 3),
+        ((0.4,) * 8, (1, 0, 0, 0, 1, 0, 0, 0), 2 / 8),
+        ((0.9, 0.8, 0.2, 0.1), (1, 1, 0, 0), 1),
+        ((0.9, 0.8), (0, 0), None),
+    ],
+)
+def test_average_precision_by_hand(scores: tuple[float, ...], truth: tuple[int, ...], expected: float | None) -> None:
+    assert average_precision(np.array(scores), np.array(truth, bool)) == pytest.approx(expected, abs=1e-15)
+
+
+def by_thresholds(scores: np.ndarray, truth: np.ndarray) -> float:
+    """Average precision from a mask for every threshold, highest first."""
+    area = reached = 0.0
+    for threshold in sorted(set(scores.tolist()), reverse=True):
+        counts = confusion(scores >= threshold, truth)
+        area += (counts.sensitivity - reached) * counts.precision
+        reached = counts.sensitivity
+    return area
+
+
+def test_average_precision_equals_that_of_all_thresholds() -> None:
+    random = np.random.default_rng(7)
+    for _ in range(200):
+        n = int(random.integers(1, 60))
+        scores = random.integers(0, random.integers(1, 30), n) / 32
+        truth = random.random(n) < random.random()
+        truth[random.integers(n)] = True
+        expected = pytest.approx(by_thresholds(scores, truth), abs=1e-12)
+        assert average_precision(scores, truth) == expected
+        assert RankingCounts.of(scores, truth, bins=32).average_precision == expected
+
+
+@given(hnp.arrays(np.int64, st.integers(2, 40), elements=st.integers(-9, 9)), st.randoms(use_true_random=False))
+def test_only_the_order_of_scores_counts(values: np.ndarray, random: object) -> None:
+    truth = np.array([random.random() < 0.5 for _ in values])  # type: ignore[attr-defined]
+    truth[0] = True
+    scores = values.astype(float)
+    for rising in (np.exp, np.cbrt, lambda x: 3 * x - 100, lambda x: 1 / (1 + np.exp(-x))):
+        assert average_precision(rising(scores), truth) == average_precision(scores, truth)
+        assert auroc(rising(scores), truth) == auroc(scores, truth)
+
+
+def test_random_scores_come_to_the_prevalence() -> None:
+    n, true = 10_000, 100
+    random = np.random.default_rng(8)
+    truth = np.arange(n) < true
+    drawn = np.array([average_precision(random.random(n), truth) for _ in range(200)])
+    # A true pixel lies at each rank k of n alike; of the k - 1 above it, (true - 1) / (n - 1) are true.
+    ranks = np.arange(1, n + 1)
+    exact = np.mean((1 + (ranks - 1) * (true - 1) / (n - 1)) / ranks)
+    assert abs(drawn.mean() - exact) < 3 * drawn.std(ddof=1) / np.sqrt(200)
+    assert drawn.mean() == pytest.approx(true / n, abs=0.003) and exact > true / n
+
+
+def test_eleven_thresholds_by_hand() -> None:
+    scores, truth = np.repeat([0.55, 0.45, 0.55, 0.45], [6, 4, 4, 86]), np.arange(100) < 10
+    counts = RankingCounts.of(scores, truth)
+    # Recall and precision: (0, 1) from 0.6 up, (0.6, 6 / 10) at 0.5, (1, 10 / 100) from 0.4 down.
+    assert eleven_threshold_aupr(counts) == pytest.approx(0.6 * (1 + 0.6) / 2 + 0.4 * (0.6 + 0.1) / 2, abs=1e-12)
+    assert counts.average_precision == pytest.approx(0.6 * 0.6 + 0.4 * 0.1, abs=1e-12)
+    # The order is the same, but no threshold lies between the two values any more.
+    squeezed = RankingCounts.of(np.where(scores > 0.5, 0.58, 0.55), truth)
+    assert eleven_threshold_aupr(squeezed) == pytest.approx((1 + 0.1) / 2, abs=1e-12)
+    assert squeezed.average_precision == counts.average_precision
+    assert eleven_threshold_aupr(RankingCounts.of(scores, truth & False)) is None
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 10_000), st.sampled_from([2, 16, 64]))
+def test_eleven_thresholds_by_brute_force(seed: int, bins: int) -> None:
+    random = np.random.default_rng(seed)
+    truth = random.random(80) < 0.3
+    truth[0] = True
+    scores = random.integers(0, bins + 1, 80) / bins
+    points = []
+    for tenth in range(10, -1, -1):
+        counts = confusion(10 * scores >= tenth, truth)  # these scores times ten are exact
+        points.append((counts.sensitivity, counts.precision if counts.tp + counts.fp else 1.0))
+    area = sum((r - q) * (p + o) / 2 for (q, o), (r, p) in itertools.pairwise(points))
+    assert eleven_threshold_aupr(RankingCounts.of(scores, truth, bins=bins)) == pytest.approx(area, abs=1e-12)
 
 
 def test_only_valid_pixels_count() -> None:
@@ -72,6 +164,11 @@ def test_counts_are_exact_where_every_bin_holds_one_value() -> None:
     counts = RankingCounts.of(scores, truth, bins=64)
     assert counts.auroc == auroc(scores, truth)
     assert counts.average_precision == pytest.approx(average_precision(scores, truth), abs=1e-12)
+
+
+def test_counts_of_many_volumes_do_not_overflow() -> None:
+    true, false = np.array([2**30, 3 * 2**30]), np.array([3 * 2**40, 2**40])
+    assert RankingCounts(true, false).auroc == 3 / 4 * 3 / 4 + (1 / 4 * 3 / 4 + 3 / 4 * 1 / 4) / 2
 
 
 @settings(max_examples=20)

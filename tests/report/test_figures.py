@@ -59,6 +59,52 @@ def test_large_images_are_shown_small_and_thin_lines_survive() -> None:
     assert shown[100, 100, 1] > 100
 
 
+SIZE = (600, 900)
+
+
+def _shown_disc(radius: int, *, beside: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The overlay around a small disc at a third of the size, alone or beside something large; and a large picture."""
+    y, x = np.indices(SIZE)
+    labels = (np.hypot(y - 301, x - 301) <= radius).astype(np.uint8)
+    if beside:
+        labels[100:500, 600:800] = 1
+    shown = overlay(Image(np.full((3, *SIZE), 100, np.uint8)), labels, ONE, longest=300)
+    return shown[85:116, 85:116].astype(int), shown
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("radius", [0, 1, 3, 9])
+def test_a_ring_shows_a_small_lesion_without_covering_it(radius: int, beside: bool) -> None:
+    near, shown = _shown_disc(radius, beside=beside)
+    line = (near[..., 1] > 230) & (near[..., 0] < 20)
+    assert line.sum() >= 8, "a line that can be seen"
+    assert np.abs(near[15, 14:17] - 100).max() <= 24, "the lesion and what is next to it keep their brightness"
+    gap = 1 + radius // 3
+    assert line[15].nonzero()[0].min() >= 15 - gap - 2
+    if beside:
+        assert shown[100, 200, 1] > 230, "large ones have their line inside"
+        assert shown[100, 199, 1] < 100
+
+
+def test_shadows_do_not_darken_the_line_of_another_class() -> None:
+    classes = Classes(names=("a", "b"), colours=("#FFFFFF", "#00FF00"), overlapping=True)
+    labels = np.stack([_square(5, 5, 20), _square(5, 26, 20)])
+    assert overlay(GREY, labels, classes)[15, 24].min() > 230
+
+
+def test_the_legend_of_an_overlay_names_several_classes() -> None:
+    classes = Classes(names=tuple(f"lesion {n}" for n in range(7)), overlapping=True)
+    image = Image(np.full((3, 40, 300), 100, np.uint8))
+    labels = np.zeros((7, 40, 300), np.uint8)
+    shown = overlay(image, labels, classes)
+    rows = (shown.shape[0] - 40) / 26
+    assert rows == 3, "as many in a row as there is room for"
+    assert (shown[:40] == 100).all()
+    for colour in classes.colours:
+        assert (shown[40:].reshape(-1, 3) == _rgb(colour)).all(axis=1).sum() > 100
+    assert overlay(image, labels, classes, legend=False).shape == (40, 300, 3)
+
+
 def test_volumes_show_the_slice_with_the_most_foreground() -> None:
     pixels = np.zeros((1, 3, 20, 20))
     pixels[0, 2, :, :10] = 50

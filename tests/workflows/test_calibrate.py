@@ -24,7 +24,7 @@ def bundle(count: int = 1) -> Bundle:
 
 
 def test_loud_probabilities_get_a_temperature() -> None:
-    assert calibrated(bundle(), judged(3.0, 0.0)).parts[0].temperature == pytest.approx(3.0, rel=0.1)
+    assert calibrated(bundle(), judged(3.0, 0.0)).parts[0].temperature == (pytest.approx(3.0, rel=0.1),)
 
 
 def test_low_probabilities_get_a_low_threshold() -> None:
@@ -35,6 +35,27 @@ def test_low_probabilities_get_a_low_threshold() -> None:
 
 def test_every_class_has_its_threshold() -> None:
     assert len(calibrated(bundle(2), judged(1.0, 0.0, classes=2)).threshold) == 2
+
+
+def test_overlapping_classes_have_a_temperature_each() -> None:
+    one, other = judged(3.0, 0.0), judged(0.5, 0.0)
+    both = Judged(
+        probabilities=[np.concatenate(maps) for maps in zip(one.probabilities, other.probabilities, strict=True)],
+        truths=[np.concatenate(masks) for masks in zip(one.truths, other.truths, strict=True)],
+        valid=one.valid,
+    )
+    found = calibrated(bundle(2), both).parts[0].temperature
+    assert found == (pytest.approx(3.0, rel=0.1), pytest.approx(0.5, rel=0.1))
+
+
+def test_a_class_that_no_image_shows_keeps_its_temperature_and_an_even_threshold() -> None:
+    given = judged(3.0, 0.0, classes=2)
+    unseen = Judged(
+        probabilities=given.probabilities, truths=[t & [[[True]], [[False]]] for t in given.truths], valid=given.valid
+    )
+    found = calibrated(bundle(2), unseen)
+    assert found.parts[0].temperature[1] == 1.0
+    assert found.threshold[1] == 0.5
 
 
 def test_pixels_that_do_not_count_change_nothing() -> None:

@@ -1,6 +1,7 @@
 """Scores that were worked out by hand, from masks in files to the tables."""
 
 import csv
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from rich.console import Console
 
 import leanseg
 from leanseg.bundle import Bundle, Part, write_bundle
@@ -20,7 +22,8 @@ from leanseg.types import Classes, Expected
 from leanseg.workflows.contestants import Answer, unique_names
 from leanseg.workflows.evaluation import evaluate_cases
 from leanseg.workflows.promises import promises
-from leanseg.workflows.score_files import remarks, write_scores
+from leanseg.workflows.score_files import about_rare_classes, remarks, write_scores
+from leanseg.workflows.score_tables import pooled_table, terminal_table
 
 SIZE = (20, 30)
 DIAGONAL = float(np.hypot(*SIZE))
@@ -83,6 +86,10 @@ def test_masks_of_any_tool_by_hand(data: Path, said: Path, tmp_path: Path, capsy
     assert lesion["means"]["dice"]["mean"] == pytest.approx(1.5 / 4) and lesion["means"]["dice"]["n"] == 4
     assert lesion["means"]["dice"]["low"] <= 1.5 / 4 <= lesion["means"]["dice"]["high"]
     assert lesion["pooled"]["dice"] == pytest.approx(2 * 24 / (2 * 24 + 8 + 8 + 32))
+    assert (lesion["images_with_class"], lesion["prevalence"]) == (4, pytest.approx(64 / 3000))
+    assert lesion["predict_nothing"]["accuracy"] == pytest.approx(1 - 64 / 3000)
+    assert lesion["predict_everything"]["dice"] == pytest.approx(2 * 64 / 3064)
+    assert [float(rows[stem]["prevalence"]) for stem in ("half", "none")] == [pytest.approx(16 / 600, rel=1e-5), 0]
     assert [Path(entry["file"]).name for entry in content["failed"]] == ["gone"]
 
     page = (out / "report.html").read_text(encoding="utf-8")
@@ -90,6 +97,10 @@ def test_masks_of_any_tool_by_hand(data: Path, said: Path, tmp_path: Path, capsy
         assert words in page
     shown = capsys.readouterr().out
     assert "0.375" in shown and "expected a mask of this name" in shown
+    assert "4 of 5" in shown and "average precision" not in shown
+    rare = "Accuracy says little about rare classes; look at Dice. "
+    rare += "Predicting nothing has an accuracy of 97.9 % for lesion (prevalence 2.1 %)."
+    assert rare in shown and rare in page
     config = json.loads((out / "config.json").read_text())
     assert config["verb"] == "evaluate" and config["predictions"] == str(said)
 
@@ -188,6 +199,45 @@ def test_probabilities_bring_ranking_and_calibration(data: Path) -> None:
     # All pixels at 0.25 are background and all at 0.75 are foreground: each is off by 0.25.
     assert summary.means["ece"].mean == pytest.approx(0.25)
     assert summary.pooled["auroc"] == 1
+
+
+def test_models_stand_beside_answers_that_look_at_nothing(data: Path) -> None:
+    dataset = open_dataset(data)
+    summaries = evaluate_cases(dataset, dataset.cases, [_Fixed("exact", 0), _Fixed("shifted", 2)]).summaries
+    table = pooled_table(summaries)
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [row["Answer"] for row in rows] == ["exact", "shifted", "predict nothing", "predict everything"]
+    assert [(row["Class"], row["Prevalence"]) for row in rows] == [("lesion", "2.1 %"), ("", ""), ("", ""), ("", "")]
+    # Half of the 64 pixels that are shifted are right: 32 of them are wrong and as many are missed, of 3000.
+    assert [row["Accuracy"] for row in rows] == ["1.000", "0.979", "0.979", "0.021"]
+    assert [row["Average precision"] for row in rows] == [
+        "1.000",
+        f"{0.5 * 0.5 + 0.5 * 64 / 3000:.3f}",
+        "0.021",
+        "0.021",
+    ]
+    assert [row["AUROC"] for row in rows][2:] == ["0.500", "0.500"]
+    console = Console(width=80, file=io.StringIO())
+    console.print(terminal_table(summaries))
+    shown = console.file.getvalue().splitlines()
+    assert [line.split() for line in shown if line.startswith(" shifted")][1] == [
+        "shifted", "lesion", "2.1", "%", "0.261", "0.745", "0.979", "0.979"
+    ]  # fmt: skip
+
+
+def test_rare_classes_are_named_and_others_are_not(data: Path) -> None:
+    dataset = open_dataset(data)
+    [summary] = evaluate_cases(dataset, dataset.cases, [_Fixed("exact", 0)]).summaries
+    shares = {"common": 0.05, "none": 0.0, "unknown": None, "lesion": 0.012, "dot": 0.00061}
+    [note] = about_rare_classes([replace(summary, name=name, prevalence=share) for name, share in shares.items()])
+    assert note == (
+        "Accuracy and AUROC say little about rare classes; look at average precision. Predicting nothing has an "
+        "accuracy of 99.939 % for dot (prevalence 0.061 %), 98.8 % for lesion (prevalence 1.2 %)."
+    )
+    many = [replace(summary, name=f"organ {n}", prevalence=0.001 * (n + 1)) for n in range(8)]
+    [note] = about_rare_classes(many)
+    assert "organ 4" in note and "organ 5" not in note and note.endswith("and more for 3 other classes.")
+    assert about_rare_classes([replace(summary, prevalence=0.3)]) == []
 
 
 class _Hopeful(_Fixed):

@@ -9,10 +9,18 @@ from leanseg.types import Classes
 from leanseg.workflows.plan import Plan, Survey, Wishes, make_plan
 
 
-def plan(seen: Survey, *, modality: str = "", wishes: Wishes | None = None, dims: int = 2, divisor: int = 4) -> Plan:
+def plan(
+    seen: Survey,
+    *,
+    modality: str = "",
+    wishes: Wishes | None = None,
+    dims: int = 2,
+    divisor: int = 4,
+    halo: int | None = 40,
+) -> Plan:
     case = Case(stem="a", image=(), patient="a")
     dataset = Dataset(root=Path(), modality=modality, classes=Classes(names=("x",)), cases=(case,))
-    return make_plan(dataset, seen, wishes or Wishes(), dims=dims, divisor=divisor, bf16=False)
+    return make_plan(dataset, seen, wishes or Wishes(), dims=dims, divisor=divisor, halo=halo, bf16=False)
 
 
 VESSELS = Survey(sides=(584, 565), channels=3, share=0.08, thickness=0.01)
@@ -31,6 +39,14 @@ def test_large_objects_are_seen_whole_in_smaller_images() -> None:
     assert made.preprocessing.longest == 320
     assert made.preprocessing.field_of_view == "none"
     assert 240 <= made.crop <= 320
+
+
+def test_a_network_that_sees_everything_gets_windows_of_the_crops_size() -> None:
+    made = plan(VESSELS, halo=None)
+    assert made.window == made.crop == 128
+    assert {d.name: d.value for d in made.decisions}["windows"] == 128
+    assert plan(LESION, halo=None).window is None, "crops are nearly whole images"
+    assert plan(VESSELS).window is None
 
 
 def test_small_structures_are_sought() -> None:

@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 from leanseg.errors import InputError, UsageError
 from leanseg.estimate.fit_likeness import fit_likeness
 from leanseg.images.preprocess import Preprocessing
-from leanseg.images.read import read_image
+from leanseg.images.read import read_image, read_mask
 from leanseg.quality.appearance import appearance, appearance_names
 from leanseg.types import Classes
 from leanseg.workflows import segment as module
@@ -109,7 +109,8 @@ def test_overlapping_classes_get_a_folder_each(make_bundle, tmp_path):
     bundle = make_bundle("strided", classes=TWO, preprocessing=GREY)
     out = tmp_path / "out"
     run(bundle, [square(tmp_path / "a.png")], out, report=False, overlays=False)
-    assert files(out) == ["config.json", "masks/cup/a.png", "masks/disc/a.png", "segmentation.csv"]
+    made = ["masks/cup/a.png", "masks/disc/a.png", "merged/a.png"]
+    assert files(out) == ["config.json", *made, "segmentation.csv"]
     assert [row["class"] for row in rows(out)] == ["disc", "cup"]
 
 
@@ -177,6 +178,15 @@ def test_existing_masks_are_skipped_and_their_rows_stay(make_bundle, tmp_path):
         run(other, [first], out, skip_existing=True)
 
 
+def test_an_image_without_its_merged_map_is_not_finished(make_bundle, tmp_path):
+    bundle, out, path = make_bundle(classes=TWO, preprocessing=GREY), tmp_path / "out", square(tmp_path / "a.png")
+    run(bundle, [path], out)
+    assert run(bundle, [path], out, skip_existing=True).skipped == 1
+    (out / "merged" / "a.png").unlink()
+    assert run(bundle, [path], out, skip_existing=True).skipped == 0
+    assert (out / "merged" / "a.png").is_file()
+
+
 def test_rows_survive_an_interruption(make_bundle, tmp_path, monkeypatch):
     paths = [square(tmp_path / f"{name}.png") for name in "abc"]
     real = module.segment_one
@@ -216,9 +226,14 @@ def test_a_streamed_tiff_equals_the_same_in_memory(make_bundle, tmp_path, monkey
         whole = tmp_path / "whole" / "masks" / name / "slide.png"
         pieces = tifffile.imread(tmp_path / "pieces" / "masks" / name / "slide.tif")
         assert np.mean(np.asarray(Pillow.open(whole)) != pieces) < 1e-5
+    merged = [tmp_path / "whole" / "merged" / "slide.png", tmp_path / "pieces" / "merged" / "slide.tif"]
+    numbers, colours = ([read(path) for path in merged] for read in (read_mask, lambda path: read_image(path).pixels))
+    assert set(np.unique(numbers[1])) == {0, 1, 2}
+    assert np.mean(numbers[0] != numbers[1]) < 1e-5
+    assert np.mean(colours[0] != colours[1]) < 1e-5
     for one, other in zip(rows(tmp_path / "whole"), rows(tmp_path / "pieces"), strict=True):
         assert one["class"] == other["class"]
-        for key in ("area_pixels", "components", "fraction", "mean_probability", "expected_dice"):
+        for key in ("area_pixels", "shared_pixels", "components", "fraction", "mean_probability", "expected_dice"):
             assert float(one[key]) == pytest.approx(float(other[key]), rel=1e-3)
     assert (tmp_path / "pieces" / "overlays" / "slide.png").is_file()
     refused = run(bundle, [path], tmp_path / "refused", memory="400MB", contours=True)

@@ -34,11 +34,12 @@ class LabelTiffWriter:
         path: the file.
         shape: size (H, W) in pixels.
         dtype: ``uint8`` or ``uint16``.
+        palette: (256, 3) colours of the values of a ``uint8`` mask; grey without one.
 
     Raises:
         UsageError: a wrong type or size, a rectangle outside, or pixels that were written twice or never.
 
-    Source: TIFF 6.0 (Adobe, 1992), sections 2 and 15; Deflate with compression 8; BigTIFF above 2 GB of pixels.
+    Source: TIFF 6.0 (Adobe, 1992), sections 2, 5 and 15; Deflate with compression 8; BigTIFF above 2 GB of pixels.
 
     Example:
         >>> import tempfile
@@ -51,12 +52,22 @@ class LabelTiffWriter:
         255
     """
 
-    def __init__(self, path: Path, *, shape: tuple[int, ...], dtype: DTypeLike = np.uint8) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        shape: tuple[int, ...],
+        dtype: DTypeLike = np.uint8,
+        palette: NDArray[np.uint8] | None = None,
+    ) -> None:
         self._dtype = np.dtype(dtype).newbyteorder("<")
         if self._dtype.kind != "u" or self._dtype.itemsize > 2:
             raise UsageError(f"a mask holds uint8 or uint16, not {np.dtype(dtype)}")
         if len(shape) != 2 or min(shape) < 1:
             raise UsageError(f"expected a size (H, W) of at least one pixel, found {shape}")
+        if palette is not None and (self._dtype.itemsize != 1 or palette.shape != (256, 3)):
+            raise UsageError(f"a palette has 256 colours for a mask of uint8, found {palette.shape} for {self._dtype}")
+        self._palette = palette
         self._path = path
         self._shape = shape
         self._grid = tuple(math.ceil(n / TILE) for n in shape)
@@ -133,13 +144,16 @@ class LabelTiffWriter:
     def _write_directory(self) -> None:
         offsets, counts = zip(*(self._places[tile] for tile in np.ndindex(*self._grid)), strict=True)
         wide = _LONG8 if self._big else _LONG
+        # The format wants 16 bits: all reds, then all greens, then all blues.
+        colours = [] if self._palette is None else [(320, _SHORT, (self._palette.T.astype(int) * 257).ravel().tolist())]
         fields = (
             (256, _LONG, [self._shape[1]]),
             (257, _LONG, [self._shape[0]]),
             (258, _SHORT, [8 * self._dtype.itemsize]),
             (259, _SHORT, [_DEFLATE]),
-            (262, _SHORT, [1]),  # black is zero
+            (262, _SHORT, [3 if colours else 1]),  # a palette; else black is zero
             (277, _SHORT, [1]),  # samples per pixel
+            *colours,
             (322, _LONG, [TILE]),
             (323, _LONG, [TILE]),
             (324, wide, offsets),

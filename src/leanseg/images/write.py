@@ -58,6 +58,39 @@ def write_labels(labels: Labels, *, like: PixelSource, classes: Classes, folder:
     return written
 
 
+def write_merged(merged: Labels, *, like: PixelSource, classes: Classes, folder: Path) -> Path:
+    """Write class numbers as one file in the classes' colours, of the kind that masks get.
+
+    Pictures get a palette: viewers show the colours, programs read the numbers. Volumes hold the numbers alone.
+
+    Args:
+        merged: (*spatial), 0 = background, n = n-th class, whatever value that class has in mask files.
+        like: the source, whose stem names the file.
+        classes: their colours.
+        folder: where to write; it is made when missing.
+
+    Raises:
+        UsageError: the numbers do not have the size of the source.
+    """
+    _check_shape(merged.shape, like.shape)
+    return _write_mask(merged, like, folder, palette=colour_table(classes), note="; ".join(classes.names))
+
+
+def colour_table(classes: Classes) -> NDArray[np.uint8]:
+    """Red, green and blue of every class number, (256, 3): black, the classes, and magenta where there is no class.
+
+    Example:
+        >>> colour_table(Classes(names=("vessel",), colours=("#56B4E9",)))[:3].tolist()
+        [[0, 0, 0], [86, 180, 233], [255, 0, 255]]
+    """
+    # The unused entries also tell readers of masks that these are no greys, so that they take the numbers.
+    table = np.full((256, 3), (255, 0, 255), np.uint8)
+    table[0] = 0
+    for number, colour in enumerate(classes.colours, start=1):
+        table[number] = tuple(bytes.fromhex(colour[1:]))
+    return table
+
+
 def write_objects(objects: NDArray[np.int32], *, like: PixelSource, folder: Path) -> Path:
     """Write object numbers as a 16-bit file of the kind that masks get.
 
@@ -134,20 +167,25 @@ def _check_shape(found: tuple[int, ...], expected: tuple[int, ...]) -> None:
         raise UsageError(f"expected an array of size {expected}, as its source, found {found}")
 
 
-def _write_mask(values: NDArray[Any], like: PixelSource, folder: Path) -> Path:
+def _write_mask(
+    values: NDArray[Any], like: PixelSource, folder: Path, *, palette: NDArray[np.uint8] | None = None, note: str = ""
+) -> Path:
     if values.dtype.kind != "u" or values.dtype.itemsize > 2:
         raise UsageError(f"mask files hold values from 0 to 65535, found {values.min()} to {values.max()}")
     ending = mask_ending(like)
     path = folder / f"{like.stem}{ending}"
     if ending == ".tif":
-        with LabelTiffWriter(path, shape=values.shape, dtype=values.dtype) as writer:
+        with LabelTiffWriter(path, shape=values.shape, dtype=values.dtype, palette=palette) as writer:
             writer.write(tuple(slice(0, n) for n in values.shape), values)
         return path
     with replacing(path) as temporary:
         if ending == ".png":
-            Picture.fromarray(values).save(temporary)
+            shown = Picture.fromarray(values)
+            if palette is not None:
+                shown.putpalette(palette.tobytes())
+            shown.save(temporary)
         else:
-            _write_nifti(temporary, values, like, "")
+            _write_nifti(temporary, values, like, note)
     return path
 
 

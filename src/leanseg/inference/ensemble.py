@@ -31,7 +31,7 @@ class Ensemble:
         self, bundle: Bundle, *, kind: BackendName, threads: int | None = None, device: str = "cpu", flips: bool = False
     ) -> None:
         parts = bundle.parts
-        self._nets: list[tuple[Backend, float]] = [
+        self._nets: list[tuple[Backend, tuple[float, ...]]] = [
             (open_backend(part, bundle, kind=kind, threads=threads, device=device), part.temperature) for part in parts
         ]
         self._classes = bundle.classes
@@ -39,6 +39,8 @@ class Ensemble:
         self._views = list(product((False, True), repeat=2)) if flips else [(False, False)]
         self.divisor = math.lcm(*(part.divisor for part in parts))
         self.halo = None if any(part.halo is None for part in parts) else max(part.halo or 0 for part in parts)
+        windows = [part.window for part in parts if part.window is not None]
+        self.window = min(windows) if windows and self.halo is None else None
         self.bytes_per_pixel = max(part.bytes_per_pixel for part in parts)
 
     def __call__(self, pixels: NDArray[np.float32]) -> Probabilities:

@@ -12,13 +12,15 @@ from scipy.special import expit
 from leanseg.types import Classes, Labels, Mask, Probabilities
 
 
-def to_probabilities(logits: NDArray[np.float32], *, classes: Classes, temperature: float = 1.0) -> Probabilities:
+def to_probabilities(
+    logits: NDArray[np.float32], *, classes: Classes, temperature: Sequence[float] = (1.0,)
+) -> Probabilities:
     """Probabilities of the foreground classes.
 
     Args:
         logits: (outputs, *spatial); where classes compete, the background comes first.
         classes: how the outputs are to be read.
-        temperature: divides the logits (Guo et al. 2017, arXiv 1706.04599).
+        temperature: divides the logits (Guo et al. 2017, arXiv 1706.04599); one number, or one for each output.
 
     Returns:
         (K, *spatial).
@@ -27,7 +29,7 @@ def to_probabilities(logits: NDArray[np.float32], *, classes: Classes, temperatu
         >>> to_probabilities(np.zeros((1, 2), np.float32), classes=Classes(names=("vessel",))).tolist()
         [[0.5, 0.5]]
     """
-    scaled = logits / np.float32(temperature)
+    scaled = logits / np.asarray(temperature, np.float32).reshape(-1, *[1] * (logits.ndim - 1))
     if classes.sigmoid:
         alone: Probabilities = expit(scaled)
         return alone

@@ -13,13 +13,14 @@ from leanseg.bundle import Bundle
 from leanseg.errors import InputError
 from leanseg.images.image import Image, PixelSource
 from leanseg.images.preprocess import Prepared
-from leanseg.images.resample import whole
-from leanseg.images.tiles import Tile, plan_tiles, round_up, smallest_tile
+from leanseg.images.resample import Region, whole
+from leanseg.images.tiles import plan_tiles, round_up, smallest_tile
 from leanseg.inference.backends import BackendName
 from leanseg.inference.ensemble import Ensemble, pad_by_reflection
 from leanseg.inference.memory import DEFAULT, LIBRARIES, largest_fitting, spell_memory
 from leanseg.inference.postprocess import keep_largest, to_labels
 from leanseg.inference.tally import Tally, count
+from leanseg.inference.windows import window_rows
 from leanseg.quality.appraiser import Appraiser
 from leanseg.quality.traits import Traits
 from leanseg.types import Labels, Mask, Probabilities, Quality, Segmentation
@@ -200,16 +201,32 @@ class Predictor:
     ) -> Iterator[tuple[slice, Probabilities]]:
         shape = prepared.shape[len(before) :]
         padded = [round_up(size, self._answer.divisor) for size in shape]
+        if self._answer.window is not None:
+            yield from self._window_rows(prepared, shape, padded, before)
+            return
         halo = self._answer.halo if self._answer.halo is not None else max(padded)
         for tiles in plan_tiles(padded, tile=[side] * len(shape), halo=halo, divisor=self._answer.divisor):
             rows = slice(tiles[0].core[0].start, min(tiles[0].core[0].stop, shape[0]))
             maps = np.empty((len(self.bundle.classes.names), rows.stop - rows.start, *shape[1:]), np.float32)
             for tile in tiles:
                 core = tuple(slice(c.start, min(c.stop, n)) for c, n in zip(tile.core, shape, strict=True))
-                answer = self._answer(_read(prepared, tile, before))
+                answer = self._answer(_read(prepared, tile.outer, before))
                 inner = tuple(slice(i.start, i.start + c.stop - c.start) for i, c in zip(tile.inner, core, strict=True))
                 maps[(slice(None), slice(None), *core[1:])] = answer[(slice(None), *inner)]
             yield rows, maps
+
+    def _window_rows(
+        self, prepared: Prepared, shape: tuple[int, ...], padded: list[int], before: tuple[slice, ...]
+    ) -> Iterator[tuple[slice, Probabilities]]:
+        assert self._answer.window is not None
+        across = tuple(slice(0, size) for size in shape[1:])
+
+        def answer(region: Region) -> Probabilities:
+            return self._answer(_read(prepared, region, before))
+
+        for rows, maps in window_rows(answer, padded, window=self._answer.window, divisor=self._answer.divisor):
+            inside = slice(rows.start, min(rows.stop, shape[0]))
+            yield inside, np.ascontiguousarray(maps[(slice(None), slice(0, inside.stop - inside.start), *across)])
 
     def _side(self, prepared: Prepared, *, results: int = 0) -> int:
         """The side of the largest tile that fits into memory beside ``results`` bytes of results."""
@@ -227,23 +244,26 @@ class Predictor:
             return held + self._answer.bytes_per_pixel * math.prod(tile) + reading + band
 
         least = max(padded) if halo is None else smallest_tile(halo=halo, divisor=divisor)
+        if self._answer.window is not None:
+            least = min(max(padded), self._answer.window)
         sides = [s for s in (max(padded), *SIDES[self._dims]) if least <= s <= max(SIDES[self._dims][0], least)]
-        side = largest_fitting([*sides, least], cost, room=self.memory)
+        side = largest_fitting([least] if self._answer.window else [*sides, least], cost, room=self.memory)
         if side is None:
             need, limit = spell_memory(cost(least)), spell_memory(self.memory)
-            why = "the net needs the whole image at once" if halo is None else f"a tile of {least} pixels"
+            alone = halo is None and self._answer.window is None
+            why = "the net needs the whole image at once" if alone else f"a tile of {least} pixels"
             msg = f"segmenting it takes {need} ({why}), the memory limit is {limit}. Raise the limit"
             raise InputError(prepared.source.source or prepared.source.stem, msg)
         return side
 
 
-def _read(prepared: Prepared, tile: Tile, before: tuple[slice, ...]) -> NDArray[np.float32]:
-    """Pixels of a tile, mirrored where it reaches beyond the image."""
+def _read(prepared: Prepared, outer: Region, before: tuple[slice, ...]) -> NDArray[np.float32]:
+    """Pixels of a region of the padded grid, mirrored where it reaches beyond the image."""
     shape = prepared.shape[len(before) :]
-    region = tuple(slice(o.start, min(o.stop, n)) for o, n in zip(tile.outer, shape, strict=True))
+    region = tuple(slice(o.start, min(o.stop, n)) for o, n in zip(outer, shape, strict=True))
     pixels = prepared.read((*before, *region))
     pixels = pixels.reshape(pixels.shape[0], *pixels.shape[1 + len(before) :])
-    return pad_by_reflection(pixels, [o.stop - o.start for o in tile.outer])
+    return pad_by_reflection(pixels, [o.stop - o.start for o in outer])
 
 
 def _to_source(

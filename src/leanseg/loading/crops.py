@@ -28,7 +28,8 @@ class Crops(Dataset[Batch]):
         dims: 2 also cuts slices out of volumes.
         seed: another seed gives other batches.
         by_site: draw the site of a crop first, then one of its images, so that small sites weigh as much as large ones.
-        foreground: share of crops centred on a foreground pixel, for small structures.
+        foreground: share of crops centred on a foreground pixel, for small structures; they come from images that show
+            some.
         one_image: cut all crops of a batch from one image.
         maps: float maps (E, *spatial) of each sample, read anew for every crop, which follow the image's geometry but
             not its changes of appearance; they come as ``"maps"``.
@@ -58,6 +59,8 @@ class Crops(Dataset[Batch]):
         self.samples, self.size, self.batch, self.augmentation = samples, size, batch, augmentation
         sites = np.array([sample.case.site if by_site else "" for sample in samples])
         self._groups = [np.flatnonzero(sites == site) for site in np.unique(sites)]
+        self._shown = np.array([foreground > 0 and bool(sample.target.any()) for sample in samples])
+        self._showing = [group[self._shown[group]] for group in self._groups if self._shown[group].any()]
         self.dims, self.seed, self.foreground, self.one_image = dims, seed, foreground, one_image
         self.maps = maps
         self.share(rank=0, world=1)
@@ -69,10 +72,9 @@ class Crops(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         first = (step * self._world + self._rank) * self.batch
         random = [np.random.default_rng((self.seed, first + i)) for i in range(self.batch)]
-        chosen = [self._choose(r) for r in random]
-        if self.one_image:
-            chosen = [chosen[0]] * self.batch
-        crops = [self._crop(number, r) for number, r in zip(chosen, random, strict=True)]
+        drawn = [self._choose(r) for r in random]
+        chosen = [drawn[0][0] if self.one_image else number for number, _ in drawn]
+        crops = [self._crop(n, centred, r) for n, (_, centred), r in zip(chosen, drawn, random, strict=True)]
         images, maps, labels, matrices = zip(*crops, strict=True)
         cases = [self.samples[i].case for i in chosen]
         stacked = torch.from_numpy(np.stack(labels))
@@ -89,14 +91,17 @@ class Crops(Dataset[Batch]):
             "labelled": torch.tensor([bool(case.masks) for case in cases]),
         }
 
-    def _choose(self, random: np.random.Generator) -> int:
-        group = self._groups[random.integers(len(self._groups))]
-        return int(group[random.integers(len(group))])
+    def _choose(self, random: np.random.Generator) -> tuple[int, bool]:
+        """An image, and whether the crop is centred on its foreground."""
+        number, centred = _draw(self._groups, random), random.random() < self.foreground
+        if centred and self._showing and not self._shown[number]:
+            number = _draw(self._showing, random)
+        return number, centred
 
-    def _crop(self, number: int, random: np.random.Generator) -> tuple[Any, Any, Any, Any]:
+    def _crop(self, number: int, centred: bool, random: np.random.Generator) -> tuple[Any, Any, Any, Any]:
         sample = self.samples[number]
         image, target, valid = (_array(t) for t in (sample.image, sample.target, sample.valid))
-        centre = self._centre(target, valid, random)
+        centre = self._centre(target, valid, centred, random)
         channels = len(image)
         planes = [*image, *(plane.float().numpy() for plane in self.maps[number])] if self.maps else image
         if self.dims == 3:
@@ -116,10 +121,10 @@ class Crops(Dataset[Batch]):
         image, maps = crop[:channels], crop[channels:]
         return self.augmentation.appearance(image, random).astype(np.float32), maps, labels, matrix
 
-    def _centre(self, target: Any, valid: Any, random: np.random.Generator) -> tuple[int, ...]:
+    def _centre(self, target: Any, valid: Any, centred: bool, random: np.random.Generator) -> tuple[int, ...]:
         """A random pixel that counts, or of the foreground if there is any; tried before all pixels are looked at."""
         shape = valid.shape[1:]
-        for foreground in (True, False) if random.random() < self.foreground else (False,):
+        for foreground in (True, False) if centred else (False,):
             for _ in range(100):
                 point = tuple(int(random.integers(n)) for n in shape)
                 if valid[(0, *point)] and (not foreground or target[(slice(None), *point)].any()):
@@ -128,6 +133,12 @@ class Crops(Dataset[Batch]):
             if len(hits):
                 return tuple(int(n) for n in np.unravel_index(hits[random.integers(len(hits))], shape))
         return point
+
+
+def _draw(groups: Sequence[Any], random: np.random.Generator) -> int:
+    """One of a group, one of all groups."""
+    group = groups[int(random.integers(len(groups)))]
+    return int(group[random.integers(len(group))])
 
 
 def _block(

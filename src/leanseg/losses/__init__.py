@@ -15,6 +15,7 @@ LOSSES = {
     "dice": "leanseg.losses.dice:Dice",
     "jaccard": "leanseg.losses.jaccard:Jaccard",
     "cross-entropy": "leanseg.losses.cross_entropy:CrossEntropy",
+    "tversky": "leanseg.losses.tversky:Tversky",
 }
 """Registry: the name used on the command line -> ``module:Class``."""
 

@@ -60,6 +60,12 @@ def jaccard_term(sums: Sums, smooth: float) -> Tensor:
     return (1 - (sums.both + smooth) / (sums.probability + sums.truth - sums.both + smooth)).mean()
 
 
+def tversky_term(sums: Sums, smooth: float, *, false_alarms: float, misses: float) -> Tensor:
+    """1 - (both + s) / (both + a (probability - both) + b (truth - both) + s), mean over classes and images."""
+    wrong = false_alarms * (sums.probability - sums.both) + misses * (sums.truth - sums.both)
+    return (1 - (sums.both + smooth) / (sums.both + wrong + smooth)).mean()
+
+
 def cross_entropy_term(
     logits: Tensor, target: Tensor, valid: Tensor | None, *, exclusive: bool, smoothing: float = 0.0
 ) -> Tensor:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from leanseg.methods.stage import Method
 
 METHODS = {
+    "dr-lesions": "leanseg.methods.dr_lesions:DrLesions",
     "spatial-label-noise": "leanseg.methods.spatial_label_noise:SpatialLabelNoise",
     "supercl": "leanseg.methods.supercl:SuperCL",
     "supervised": "leanseg.methods.supervised:Supervised",

@@ -31,6 +31,7 @@ class Schedule:
         weight_decay: on weights; biases and normalisation layers have none.
         average: decay of the moving average of the weights.
         foreground: share of crops centred on the foreground.
+        window: side of the windows in which the network sees whole images in validation; None shows it all at once.
         one_image: whether all crops of a step come from one image, so that batch normalisation learns to cope with
             the statistics of single images.
         by_site: whether every site gives as many crops as the others.
@@ -55,6 +56,7 @@ class Schedule:
     weight_decay: float = 1e-4
     average: float = 0.99
     foreground: float = 0.0
+    window: int | None = None
     one_image: bool = False
     by_site: bool = False
     seed: int = 0
@@ -86,4 +88,5 @@ class Schedule:
             "learning_rate": rate * self.learning_rate,
             "weight_decay": self.weight_decay,
             "average": self.average,
+            "window": self.window,
         }

@@ -38,6 +38,7 @@ class Segmenter(LightningModule):
         learning_rate: its peak, reached after a tenth of the steps.
         weight_decay: on weights; biases and normalisation layers have none.
         average: decay of the moving average of the weights.
+        window: side of the windows in which the network sees whole images; None shows it all at once.
 
     Raises:
         LeansegError: while fitting, when the loss is no number or the output has become constant.
@@ -54,11 +55,13 @@ class Segmenter(LightningModule):
         learning_rate: float = 5e-2,
         weight_decay: float = 1e-4,
         average: float = 0.99,
+        window: int | None = None,
     ) -> None:
         super().__init__()
         self.net, self.loss, self.classes, self.steps = net, loss, classes, steps
         self.optimiser: Optimiser = optimiser
         self.learning_rate, self.weight_decay, self.average = learning_rate, weight_decay, average
+        self.window = window
         self.averaged = copy.deepcopy(net).requires_grad_(False)
         # Plain convolutions are quickest with channels last; a network that folds while training has its own order.
         last = {2: torch.channels_last, 3: torch.channels_last_3d}[getattr(net, "dims", 2)]
@@ -130,7 +133,7 @@ class Segmenter(LightningModule):
             mean.lerp_(new, 1 - decay) if mean.is_floating_point() else mean.copy_(new)
 
     def validation_step(self, batch: Batch, index: int) -> None:  # noqa: ARG002
-        logits = whole_logits(self.averaged.eval(), batch["image"])
+        logits = whole_logits(self.averaged.eval(), batch["image"], window=self.window)
         seen = logits[:, batch["valid"][0].to(logits.device) > 0]
         if seen.numel():
             self._spread = max(self._spread, float((seen.amax(1) - seen.amin(1)).max()))

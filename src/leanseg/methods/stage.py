@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
 
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from leanseg.loading.crops import Batch
 from leanseg.loading.samples import Sample
+from leanseg.types import Classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,17 @@ class Method(Protocol):
 
     stage_names: ClassVar[tuple[str, ...]]
     """Of all stages, in order."""
+
+    per_class: ClassVar[bool] = False
+    """Whether it trains a network for each class, instead of one for all."""
+
+    defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Options of ``train`` that suit it, for those that the user leaves open."""
+
+    @classmethod
+    def stages_for(cls, classes: Classes) -> tuple[str, ...]:  # noqa: ARG003
+        """The names of all stages for certain classes; for most methods the same whatever they are."""
+        return cls.stage_names
 
     def stages(self, train: Sequence[Sample], val: Sequence[Sample]) -> Iterator[Stage]:
         """The fits, one after the other; each is fitted before the next is asked for."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from leanseg.images.resample import Region
+from leanseg.inference.windows import window_rows
 from leanseg.types import Classes
 
 SLICES = 8
@@ -12,12 +16,13 @@ SLICES = 8
 
 
 @torch.no_grad()
-def whole_logits(net: nn.Module, image: Tensor) -> Tensor:
+def whole_logits(net: nn.Module, image: Tensor, *, window: int | None = None) -> Tensor:
     """Logits for one whole image.
 
     Args:
         net: takes (N, C, *spatial); a 2-D net goes through a volume slice by slice.
         image: (C, H, W) or (C, D, H, W).
+        window: side of the overlapping windows in which a net sees a larger picture; None shows it the whole.
 
     Returns:
         (K, *spatial) float32.
@@ -29,8 +34,21 @@ def whole_logits(net: nn.Module, image: Tensor) -> Tensor:
     if image.ndim == 4 and getattr(net, "dims", 2) == 2:
         parts = [net(part).float() for part in torch.split(image.transpose(0, 1), SLICES)]
         return torch.cat(parts).transpose(0, 1)
+    if window is not None and max(image.shape[1:]) > window:
+        return _windowed(net, image, window)
     logits: Tensor = net(image[None])[0].float()
     return logits
+
+
+def _windowed(net: nn.Module, image: Tensor, window: int) -> Tensor:
+    """As the predictor does it, but for the mean of logits instead of probabilities."""
+
+    def answer(region: Region) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = net(image[(None, slice(None), *region)])[0].float().cpu().numpy()
+        return logits
+
+    rows = [maps for _, maps in window_rows(answer, image.shape[1:], window=window)]
+    return torch.from_numpy(np.concatenate(rows, axis=1))
 
 
 def hard_masks(logits: Tensor, classes: Classes) -> Tensor:

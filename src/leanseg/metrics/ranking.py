@@ -132,6 +132,35 @@ class RankingCounts:
         return self.positives, upto - self.negatives, upto, int(upto[-1])
 
 
+def eleven_threshold_aupr(counts: RankingCounts) -> float | None:
+    """A widespread variant of average precision, for comparison with figures that were computed so: do not use it.
+
+    The trapezoid rule over the recall at the thresholds 0, 0.1, ..., 1, with precision 1 where nothing is predicted. It
+    looks at the scale of the probabilities and not only at their order, does not see what lies between two thresholds,
+    and joins the points by straight lines, which no threshold attains; the line up to precision 1 is a gift.
+
+    Args:
+        counts: of one or several images. A bin that a threshold parts counts as below it.
+
+    Returns:
+        A number in [0, 1]; None without truth.
+
+    Example:
+        >>> scores, truth = np.repeat([0.55, 0.45, 0.55, 0.45], [6, 4, 4, 86]), np.arange(100) < 10
+        >>> counts = RankingCounts.of(scores, truth)
+        >>> round(eleven_threshold_aupr(counts), 4), round(counts.average_precision, 4)
+        (0.62, 0.4)
+    """
+    bins = len(counts.positives) - 1
+    lowest = -(-np.arange(11) * bins // 10)  # k / 10 of the bins, rounded up, without a detour over floats
+    tp, fp = (pixels[::-1].cumsum()[::-1][lowest] for pixels in (counts.positives, counts.negatives))
+    if tp[0] == 0:
+        return None
+    precision = np.ones(11)
+    np.divide(tp, tp + fp, out=precision, where=tp + fp > 0)
+    return float((tp[:-1] - tp[1:]) @ (precision[:-1] + precision[1:])) / (2 * int(tp[0]))
+
+
 def choose_threshold(
     probabilities: Sequence[Scores], truths: Sequence[Mask], valid: Sequence[Mask | None] | None = None
 ) -> float:
@@ -198,8 +227,8 @@ def _ranks(scores: Scores, truth: Mask, valid: Mask | None) -> tuple[Counts, Cou
 def _area(positives: Counts, below: Counts, upto: Counts, negatives: int) -> float | None:
     """Share of (true, false) pairs in the right order."""
     pairs = int(positives.sum()) * negatives
-    # twice the number of pairs is a whole number, which int64 adds up exactly
-    return int(positives @ (below + upto)) / (2 * pairs) if pairs else None
+    # Twice the number of pairs is a whole number: exact in float64 up to 2^53, while int64 overflows on large sets.
+    return float(positives.astype(np.float64) @ (below + upto)) / (2 * pairs) if pairs else None
 
 
 def _precision(positives: Counts, below: Counts, negatives: int) -> float | None:

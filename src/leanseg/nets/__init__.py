@@ -15,6 +15,7 @@ NETS = {
     "med2d-segnet": "leanseg.nets.med2d_segnet:Med2DSegNet",
     "mini-net": "leanseg.nets.mini_net:MiniNet",
     "mini-net-cascade": "leanseg.nets.cascade:MiniNetCascade",
+    "one-per-class": "leanseg.nets.one_per_class:OnePerClass",
     "unet": "leanseg.nets.unet:UNet",
     "xnet-plus": "leanseg.nets.xnet_plus:XNetPlus",
 }

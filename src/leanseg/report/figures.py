@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from leanseg.types import Classes, Labels, Mask
 # Of all triples of Okabe and Ito's colours this one stays furthest apart (33 in CIELAB) with any colour vision.
 CORRECT, EXTRA, MISSED = "#56B4E9", "#F0E442", "#D55E00"
 WRONG_CLASS = "#FFFFFF"
+SMALL = 50  # shown pixels; a line inside anything smaller would cover most of it
 LEGEND = ((CORRECT, "correct"), (EXTRA, "too much (false positive)"), (MISSED, "missed (false negative)"))
 
 Rgb = NDArray[np.uint8]
@@ -25,15 +27,24 @@ Rgb = NDArray[np.uint8]
 
 
 def overlay(
-    image: PixelSource, labels: Labels, classes: Classes, *, valid: Mask | None = None, longest: int = LONGEST
+    image: PixelSource,
+    labels: Labels,
+    classes: Classes,
+    *,
+    valid: Mask | None = None,
+    legend: bool = True,
+    longest: int = LONGEST,
 ) -> Rgb:
     """Thin outlines and a light fill over the image; of a volume, the slice with the most foreground.
+
+    What is only a few shown pixels large gets a ring around it, so that it can be found and still be seen.
 
     Args:
         image: the image, in memory or read from disk.
         labels: class numbers of the image's size, (K, *spatial) where classes overlap.
         classes: names and colours.
         valid: (H, W) or (D, H, W), True where scores count; the rest is shown dark.
+        legend: where there are several classes, add a strip below the picture that names their colours.
         longest: longest side of the picture in pixels.
 
     Raises:
@@ -47,10 +58,17 @@ def overlay(
     """
     index = _slice_to_show(image, labels, classes)
     shown = _dim(picture(image, index=index, longest=longest), valid, index, longest)
-    for mask, colour in zip(_planes(labels, classes, index), classes.colours, strict=True):
-        share = coverage(mask, longest)
-        shown = _outline(_tint(shown, share, colour, strength=0.15), share, colour)
-    return shown
+    shares = [coverage(mask, longest) for mask in _planes(labels, classes, index)]
+    outlines = [_outline(share) for share in shares]
+    for share, colour in zip(shares, classes.colours, strict=True):
+        shown = _tint(shown, share, colour, strength=0.15)
+    # All shadows come before all lines: one class's shadow must not darken another's line.
+    for _, shadow in outlines:
+        shown = _tint(shown, shadow, "#000000", strength=0.3)
+    for (line, _), colour in zip(outlines, classes.colours, strict=True):
+        shown = _tint(shown, line, colour, strength=0.95)
+    names = list(zip(classes.colours, classes.names, strict=True))
+    return _with_legend(shown, names) if legend and len(names) > 1 else shown
 
 
 def error_overlay(
@@ -139,30 +157,46 @@ def _tint(shown: Rgb, share: NDArray[np.float32], colour: str, *, strength: floa
     return np.asarray(mixed.round(), np.uint8)
 
 
-def _outline(shown: Rgb, share: NDArray[np.float32], colour: str) -> Rgb:
-    """A line of the class's colour just inside a faint dark one, readable on bright and on dark tissue."""
-    # Half coverage is the border; of what is thinner than a shown pixel, a third still draws a line.
-    inside = (share >= min(0.5, float(share.max()) * 0.66)) & (share > 0)
-    contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    halo, line = (np.zeros(share.shape, np.uint8) for _ in range(2))
-    cv2.drawContours(line, contours, -1, 1, 1)
-    cv2.drawContours(halo, contours, -1, 1, 3)
-    shadow = ((halo > 0) & ~inside).astype(np.float32)
-    return _tint(_tint(shown, shadow, "#000000", strength=0.3), line.astype(np.float32), colour, strength=0.95)
+def _outline(share: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A line just inside a faint dark one, readable on bright and on dark tissue: where each of them lies."""
+    inside, small = _pieces(share)
+    around = cv2.dilate(small.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))) > 0
+    line, halo = (np.zeros(share.shape, np.uint8) for _ in range(2))
+    for mask in (inside & ~small, around):
+        contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(line, contours, -1, 1, 1)
+        cv2.drawContours(halo, contours, -1, 1, 3)
+    shadow = (halo > 0) & ~inside & ~around
+    return line.astype(np.float32), shadow.astype(np.float32)
+
+
+def _pieces(share: NDArray[np.float32]) -> tuple[Mask, Mask]:
+    """What is drawn as inside, and which of it belongs to pieces too small for a line inside them."""
+    count, found = cv2.connectedComponents((share > 0).astype(np.uint8))
+    pieces = np.asarray(found, np.intp)
+    peaks = np.zeros(count, np.float32)
+    np.maximum.at(peaks, pieces.ravel(), share.ravel())
+    # Half coverage is the border; of a piece thinner than a shown pixel, two thirds of the most that it covers.
+    inside: Mask = (share >= np.minimum(0.5, peaks * 0.66)[pieces]) & (share > 0)
+    sizes = np.bincount(pieces[inside], minlength=count)
+    return inside, inside & (sizes < SMALL)[pieces]
 
 
 def _with_legend(shown: Rgb, entries: Sequence[tuple[str, str]]) -> Rgb:
-    """The picture above a strip of coloured squares and words; narrow pictures get one row for each."""
+    """The picture above a strip of coloured squares and words, in as many rows as they need."""
     font = ImageFont.load_default(14)
     widths = [int(font.getlength(text)) + 40 for _, text in entries]
-    in_one_row = sum(widths) <= shown.shape[1]
     width, row = max(shown.shape[1], *widths), 26
-    sheet = Pillow.new("RGB", (width, shown.shape[0] + row * (1 if in_one_row else len(entries))), "#16181c")
+    places = [(0, 0)]
+    for taken, needed in pairwise(widths):
+        left, line = places[-1]
+        fits = left + taken + needed <= width
+        places.append((left + taken, line) if fits else (0, line + 1))
+    sheet = Pillow.new("RGB", (width, shown.shape[0] + row * (places[-1][1] + 1)), "#16181c")
     sheet.paste(Pillow.fromarray(shown), ((width - shown.shape[1]) // 2, 0))
     draw = ImageDraw.Draw(sheet)
-    for number, (colour, text) in enumerate(entries):
-        left = sum(widths[:number]) if in_one_row else 0
-        top = shown.shape[0] + (0 if in_one_row else row * number)
+    for (left, line), (colour, text) in zip(places, entries, strict=True):
+        top = shown.shape[0] + row * line
         draw.rectangle((left + 10, top + 7, left + 22, top + 19), fill=colour)
         draw.text((left + 29, top + row / 2), text, fill="#f2f2f2", font=font, anchor="lm")
     return np.asarray(sheet)

@@ -61,7 +61,7 @@ def bundled(
         stem = "model" if len(nets) == 1 else f"model-{number}"
         files |= {f"{stem}.safetensors": save(net.state_dict()), f"{stem}.onnx": export_onnx(net, channels=channels)}
         parts.append(_part(plan, net, stem))
-    last = options.out / "fold-0" / method_class(options.method).stage_names[-1]
+    last = options.out / "fold-0" / method_class(options.method).stages_for(dataset.classes)[-1]
     copies = {f"estimate/{n:02d}.safetensors": part for n, part in enumerate(snapshots_of(last, nets[0]))}
     files |= copies
     bundle = Bundle(
@@ -98,7 +98,8 @@ def refitted(bundle: Bundle, net: nn.Module) -> Bundle:
     assert bundle.folder is not None
     first = bundle.parts[0]
     # Temperatures divide logits, so that they average as logarithms.
-    temperature = math.exp(sum(math.log(part.temperature) for part in bundle.parts) / len(bundle.parts))
+    logarithms = [[math.log(t) for t in part.temperature] for part in bundle.parts]
+    temperature = tuple(math.exp(sum(column) / len(column)) for column in zip(*logarithms, strict=True))
     part = replace(first, weights="model.safetensors", onnx="model.onnx", temperature=temperature)
     channels = len(bundle.preprocessing.channels)
     files = {"model.safetensors": save(net.state_dict()), "model.onnx": export_onnx(net, channels=channels)}
@@ -121,6 +122,7 @@ def _part(plan: Plan, net: nn.Module, stem: str) -> Part:
         dims=int(getattr(net, "dims", 2)),
         divisor=int(getattr(net, "divisor", 1)),
         halo=getattr(net, "halo", None),
+        window=plan.window,
         bytes_per_pixel=int(getattr(net, "bytes_per_pixel", 1024)),
     )
 

@@ -58,24 +58,37 @@ def judge(bundle: Bundle, dataset: Dataset, cases: Sequence[Case], *, flips: boo
 
 
 def calibrated(bundle: Bundle, judged: Judged) -> Bundle:
-    """The bundle with the temperature that makes its probabilities most likely and the thresholds of best mean Dice.
+    """The bundle with temperatures that make its probabilities most likely and the thresholds of best mean Dice.
 
-    Where classes compete, the temperature is fitted to all of them one against the rest and no threshold is needed.
+    Overlapping classes have a temperature each. Where classes compete, one is fitted to all of them against the rest,
+    and no threshold is needed.
     """
-    everything = [np.concatenate([m.reshape(-1) for m in maps]) for maps in judged.probabilities]
-    truth = [np.concatenate([m.reshape(-1) for m in masks]) for masks in judged.truths]
-    valid = [np.tile(m.reshape(-1), len(maps)) for m, maps in zip(judged.valid, judged.probabilities, strict=True)]
-    temperature = fit_temperature([logits_of(p) for p in everything], truth, valid)
-    parts = tuple(replace(part, temperature=part.temperature * temperature) for part in bundle.parts)
+    count = len(bundle.classes.names)
+    groups = [[number] for number in range(count)] if bundle.classes.overlapping else [list(range(count))]
+    temperatures = tuple(_temperature(judged, group) for group in groups)
+    parts = tuple(
+        replace(part, temperature=tuple(float(t) for t in np.multiply(part.temperature, temperatures)))
+        for part in bundle.parts
+    )
     if not bundle.classes.sigmoid:
         return replace(bundle, parts=parts)
     thresholds = []
-    for number in range(len(bundle.classes.names)):
-        maps = [_cooled(m[number], temperature) for m in judged.probabilities]
+    for number in range(count):
+        maps = [_cooled(m[number], temperatures[number]) for m in judged.probabilities]
         truths = [m[number] for m in judged.truths]
         shown = any(bool(t.any()) for t in truths)
         thresholds.append(choose_threshold(maps, truths, judged.valid) if shown else 0.5)
     return replace(bundle, parts=parts, threshold=tuple(thresholds))
+
+
+def _temperature(judged: Judged, classes: list[int]) -> float:
+    """The best for some classes, each against the rest; 1 where no image shows them."""
+    if not any(bool(masks[classes].any()) for masks in judged.truths):
+        return 1.0
+    said = [logits_of(maps[classes].reshape(-1)) for maps in judged.probabilities]
+    truth = [masks[classes].reshape(-1) for masks in judged.truths]
+    valid = [np.tile(mask.reshape(-1), len(classes)) for mask in judged.valid]
+    return fit_temperature(said, truth, valid)
 
 
 def _cooled(probabilities: Probabilities, temperature: float) -> Probabilities:

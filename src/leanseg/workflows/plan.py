@@ -102,6 +102,7 @@ class Plan:
     Args:
         preprocessing: from file pixels to what the network sees.
         crop: side of a crop in pixels.
+        window: side of the windows in which the network sees larger images in use; None shows it the whole.
         batch: crops in a step.
         one_image: whether all crops of a step come from one image.
         epochs: number of epochs.
@@ -118,6 +119,7 @@ class Plan:
 
     preprocessing: Preprocessing
     crop: int
+    window: int | None
     batch: int
     one_image: bool
     epochs: int
@@ -144,7 +146,9 @@ class _Decisions:
         return value
 
 
-def make_plan(dataset: Dataset, seen: Survey, wishes: Wishes, *, dims: int, divisor: int, bf16: bool) -> Plan:
+def make_plan(
+    dataset: Dataset, seen: Survey, wishes: Wishes, *, dims: int, divisor: int, halo: int | None, bf16: bool
+) -> Plan:
     """Decide what the user left open.
 
     Args:
@@ -153,11 +157,15 @@ def make_plan(dataset: Dataset, seen: Survey, wishes: Wishes, *, dims: int, divi
         wishes: decisions of the user, which stand.
         dims: of the network; one of 2 sees volumes slice by slice.
         divisor: of the network; crops are multiples of it.
+        halo: of the network; None for one that looks at the whole of what it is shown.
         bf16: whether device and network gain from 16-bit arithmetic.
     """
     log = _Decisions()
     preprocessing = _preprocessing(dataset, seen, wishes, log)
     crops = _crops(seen, wishes, log, longest=preprocessing.longest, divisor=divisor, dims=dims)
+    window = crops["crop"] if halo is None and _far_smaller(crops["crop"], seen, preprocessing, dims) else None
+    if window is not None:
+        log.decide("windows", None, window, "the network looks at all it is shown, and learns from such crops")
     optimiser: Optimiser = log.decide("optimiser", wishes.optimiser, "muon", "learns small networks in fewer steps")
     rate = LEARNING_RATES[optimiser]
     bits = "device and network gain from bf16" if bf16 else "bf16 brings nothing to this network here"
@@ -167,6 +175,7 @@ def make_plan(dataset: Dataset, seen: Survey, wishes: Wishes, *, dims: int, divi
     return Plan(
         preprocessing=preprocessing,
         **crops,
+        window=window,
         appearance=VARIED if kept == "varied" else {},
         epochs=log.decide("epochs", wishes.epochs, 20, "a default that suits tens of images"),
         epoch_steps=log.decide("steps in an epoch", wishes.epoch_steps, 200, "validation takes a small share of time"),
@@ -212,6 +221,13 @@ def _crops(
             "foreground crops", wishes.foreground, small, f"{seen.share:.2%} of the pixels are foreground"
         ),
     }
+
+
+def _far_smaller(crop: int, seen: Survey, preprocessing: Preprocessing, dims: int) -> bool:
+    """Whether a crop covers less than half of a picture."""
+    longest = preprocessing.longest or preprocessing.diameter or max(seen.sides)
+    scale = longest / max(seen.sides)
+    return dims == 2 and 2 * crop**2 < scale**2 * seen.sides[-1] * seen.sides[-2]
 
 
 def _channels(dataset: Dataset, seen: Survey) -> tuple[str, ...]:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from leanseg.workflows.train import Train
 
+USUAL, PER_CLASS = "mini-net", "one-per-class"
+"""The network unless another is asked for; the one that holds another for each class."""
+
 TRIAL_SECONDS = 5.0
 TRIAL_STEPS = 100
 WARMING_STEPS = 3
@@ -59,12 +62,14 @@ class Recipe:
         self.weights = Path(options.init) if options.init and options.init.endswith(".safetensors") else None
         self.start = read_bundle(options.init) if options.init and self.weights is None else None
         seen = survey(dataset, train)
-        given = _json(options.net_keywords, "--net-keywords")
+        given = _json(options.net_keywords or "{}", "--net-keywords")
         first = self.start.parts[0] if self.start else None
-        self.net = first.net if first else options.net
         channels = len(dataset.channels) or seen.channels
         shape = {"in_channels": channels, "classes": dataset.classes.outputs}
-        self.keywords = {**(first.keywords if first else {}), **given, **shape}
+        self.net, kept = (first.net, first.keywords) if first else (options.net or USUAL, {})
+        if methods.method_class(options.method).per_class and not first:
+            self.net, given = PER_CLASS, {"net": self.net, "net_keywords": given}
+        self.keywords = {**kept, **given, **shape}
         net = self.network(0)
         # A network that folds while training has its quick path in float32.
         bf16 = options.device == "cuda" or (options.device == "cpu" and not hasattr(net, "folded") and _cpu_has_bf16())
@@ -73,7 +78,8 @@ class Recipe:
             # The weights are used to what their preprocessing gives them.
             known = self.start.preprocessing
             wishes = replace(wishes, field_of_view=known.field_of_view, diameter=known.diameter, longest=known.longest)
-        grid = {"dims": int(getattr(net, "dims", 2)), "divisor": int(getattr(net, "divisor", 1))}
+        grid: dict[str, Any] = {"halo": getattr(net, "halo", None)}
+        grid |= {"dims": int(getattr(net, "dims", 2)), "divisor": int(getattr(net, "divisor", 1))}
         plan = make_plan(dataset, seen, wishes, **grid, bf16=bf16)
         preprocessing = self.start.preprocessing if self.start else plan.preprocessing
         self._plan = replace(plan, preprocessing=preprocessing, net=self.net, keywords=self.keywords)
@@ -143,6 +149,7 @@ class Recipe:
         return Schedule(
             classes=self.dataset.classes,
             crop=plan.crop,
+            window=plan.window,
             batch=plan.batch,
             epochs=plan.epochs,
             epoch_steps=plan.epoch_steps,

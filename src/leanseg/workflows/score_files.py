@@ -6,29 +6,31 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
+
+import numpy as np
 
 from leanseg import __version__
 from leanseg.images.atomic import replacing
+from leanseg.metrics.audit import RARE, prevalence
+from leanseg.metrics.intervals import Estimate
 from leanseg.report.charts import Dots, Reliability
 from leanseg.report.contents import Picture, Table
 from leanseg.types import Expected
 from leanseg.workflows.config import plain
 from leanseg.workflows.evaluation import Evaluation
 from leanseg.workflows.promises import promises
-from leanseg.workflows.score_tables import (
-    NAMES,
-    as_dict,
-    comparison_table,
-    dots,
-    reliabilities,
-    score_tables,
-)
+from leanseg.workflows.score_charts import dots, reliabilities, reliability
+from leanseg.workflows.score_tables import NAMES, comparison_table, mean_table, percent, pooled_table
 from leanseg.workflows.scoring import SCORES
+from leanseg.workflows.summary import ClassSummary, ModelComparison
 
 EXPECTED = ("expected_dice", "expected_low", "expected_high")
 """Columns for what the model expected."""
+SHOWN = 5
+"""Files or classes that a remark names; scores.json names all."""
 
 
 class ScoreSections(TypedDict):
@@ -45,7 +47,7 @@ def score_sections(result: Evaluation) -> ScoreSections:
     """The sections of a report about scores."""
     if not result.rows:
         return ScoreSections(tables=(), dots={}, reliability=(), worst=(), best=())
-    tables = score_tables(result.summaries)
+    tables = [mean_table(result.summaries), pooled_table(result.summaries)]
     if result.comparisons:
         tables.append(comparison_table(result.comparisons))
     plots = {NAMES[score]: dots(result.rows, result.summaries, score) for score in ("dice", "nsd")}
@@ -59,7 +61,7 @@ def score_sections(result: Evaluation) -> ScoreSections:
 
 
 def remarks(result: Evaluation) -> list[str]:
-    """What a reader must know before the numbers: misses, empty images, files that could not be used."""
+    """What a reader must know before the numbers: misses, empty images, rare classes, files that were not used."""
     found = []
     for s in result.summaries:
         who = f"{s.name} ({s.model})"
@@ -72,14 +74,29 @@ def remarks(result: Evaluation) -> list[str]:
             found.append(f"{who}: {empty}; they have no Dice and are counted apart.")
         if s.unit == "mixed":
             found.append(f"{who}: some distances are in mm and some in pixels; do not trust their means.")
+    found += about_rare_classes(result.summaries)
     for p in promises(result.rows):
         held = f"{p.held} of {p.images} intervals of the expected Dice held the true one"
         found.append(f"{p.name} ({p.model}): {held}; the expectation was off by {p.error:.3f} on average.")
     if result.failed:
-        names = ", ".join(Path(file).name for file, _ in result.failed[:5])
-        more = f" and {len(result.failed) - 5} more" if len(result.failed) > 5 else ""
+        names = ", ".join(Path(file).name for file, _ in result.failed[:SHOWN])
+        more = f" and {len(result.failed) - SHOWN} more" if len(result.failed) > SHOWN else ""
         found.append(f"{len(result.failed)} files could not be used: {names}{more}. scores.json names every reason.")
     return found
+
+
+def about_rare_classes(summaries: Sequence[ClassSummary]) -> list[str]:
+    """One note on classes with so few pixels that accuracy and AUROC say little; none where there is no such class."""
+    shares = {s.name: s.prevalence for s in summaries if s.prevalence and s.prevalence < RARE}
+    if not shares:
+        return []
+    rarest = sorted(shares.items(), key=itemgetter(1))
+    named = [f"{percent(1 - share)} for {name} (prevalence {percent(share)})" for name, share in rarest[:SHOWN]]
+    more = f" and more for {len(rarest) - SHOWN} other classes" if len(rarest) > SHOWN else ""
+    advice = "Accuracy says little about rare classes; look at Dice"
+    if any("average_precision" in s.pooled for s in summaries):
+        advice = "Accuracy and AUROC say little about rare classes; look at average precision"
+    return [f"{advice}. Predicting nothing has an accuracy of {', '.join(named)}{more}."]
 
 
 def write_scores(result: Evaluation, folder: Path, *, facts: Mapping[str, object]) -> None:
@@ -92,20 +109,56 @@ def write_scores(result: Evaluation, folder: Path, *, facts: Mapping[str, object
     """
     with replacing(folder / "scores.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        names = ("image", "patient", "model", "class", "distance_unit", "both_empty", "missed", *SCORES, *EXPECTED)
-        writer.writerow(names)
+        flags = ("both_empty", "missed", "prevalence")
+        writer.writerow(("image", "patient", "model", "class", "distance_unit", *flags, *SCORES, *EXPECTED))
         for row in result.rows:
-            values = ("" if (value := row.scores.get(score)) is None else f"{value:.6g}" for score in SCORES)
-            flags = (int(row.counts.both_empty), int(row.missed))
             one = row.expected or Expected()
-            hoped = ("" if value is None else f"{value:.6g}" for value in (one.value, one.low, one.high))
-            writer.writerow((row.image, row.patient, row.model, row.name, row.unit, *flags, *values, *hoped))
+            values = (prevalence(row.counts), *map(row.scores.get, SCORES), one.value, one.low, one.high)
+            cells = ("" if value is None else f"{value:.6g}" for value in values)
+            about = (row.image, row.patient, row.model, row.name, row.unit)
+            writer.writerow((*about, int(row.counts.both_empty), int(row.missed), *cells))
     content = {
         "version": __version__,
         "facts": plain(facts),
-        **as_dict(result.summaries, result.comparisons),
+        **_as_dict(result.summaries, result.comparisons),
         "expected": [asdict(promise) for promise in promises(result.rows)],
         "failed": [{"file": file, "reason": reason} for file, reason in result.failed],
     }
     with replacing(folder / "scores.json") as part:
         part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _as_dict(summaries: Sequence[ClassSummary], comparisons: Sequence[ModelComparison]) -> dict[str, Any]:
+    """The numbers of scores.json: models -> classes -> means, pooled figures, reliability; and comparisons."""
+    models: dict[str, Any] = {}
+    for s in summaries:
+        entry: dict[str, Any] = {
+            "images": s.images,
+            "images_with_class": s.holding,
+            "both_empty": s.both_empty,
+            "missed": s.missed,
+            "distance_unit": s.unit,
+            "means": {score: _interval(interval) for score, interval in s.means.items()},
+            "pooled": s.pooled,
+            "prevalence": s.prevalence,
+            "predict_nothing": s.nothing,
+            "predict_everything": s.everything,
+        }
+        if (bins := reliability(s)) is not None:
+            columns = {"edges": bins.edges, "confidence": bins.confidence, "frequency": bins.frequency}
+            entry["reliability"] = {
+                name: [None if np.isnan(v) else v for v in values] for name, values in columns.items()
+            }
+            entry["reliability"] |= {"counts": bins.counts, "ece": bins.error}
+        models.setdefault(s.model, {})[s.name] = entry
+    differences = [
+        {"class": c.name, "score": c.score, "first": c.first, "second": c.second, **_interval(c.found.difference)}
+        | {"p": c.found.p_value, "wins": c.found.wins, "losses": c.found.losses}
+        for c in comparisons
+    ]
+    return {"models": models, "comparisons": differences}
+
+
+def _interval(estimate: Estimate) -> dict[str, Any]:
+    low, high = estimate.interval or (None, None)
+    return {"mean": estimate.mean, "low": low, "high": high, "n": estimate.n, "independent": estimate.groups}

@@ -1,19 +1,18 @@
-"""Score tables and charts as people read them, for the terminal, the page and JSON."""
+"""Score tables as people read them, on the screen and on the page."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import rich.box
 import rich.table
+from rich.console import Group
 from rich.text import Text
 
 from leanseg.metrics.intervals import Estimate
-from leanseg.report.charts import Dots, Reliability
 from leanseg.report.contents import Table
-from leanseg.workflows.scoring import SCORES, ClassScores
+from leanseg.workflows.scoring import SCORES
 from leanseg.workflows.summary import ClassSummary, ModelComparison
 
 NAMES = {
@@ -34,6 +33,8 @@ NAMES = {
     "object_f1": "F1 of objects",
     "aji": "AJI",
 }
+POOLED = ("average_precision", "dice", "jaccard", "sensitivity", "precision", "specificity", "accuracy", "auroc")
+"""Those that a rare class flatters come last."""
 COMPARED = ("dice", "hd95", "nsd", "auroc", "cl_dice", "pq")
 
 
@@ -51,11 +52,37 @@ def interval_text(estimate: Estimate | None) -> str | None:
     return f"{estimate.mean:.{digits}f}{ends}"
 
 
-def score_tables(summaries: Sequence[ClassSummary]) -> list[Table]:
-    """Means with intervals, and pooled figures: one row for each score, one column for each model and class."""
-    columns = ("Score", *_columns(summaries))
+def fine(value: float | None) -> str | None:
+    """A score with so many decimals that it differs from 0 and from 1.
+
+    Example:
+        >>> fine(0.5), fine(0.99394), fine(0.000612), fine(1.0)
+        ('0.500', '0.9939', '0.00061', '1.000')
+    """
+    return None if value is None else f"{value:.{_decimals(value)}f}"
+
+
+def percent(share: float) -> str:
+    """A share with so many decimals that it differs from 0 and from 100 %.
+
+    Example:
+        >>> percent(0.124), percent(0.01207), percent(1 - 0.01207), percent(1 - 0.000612)
+        ('12.4 %', '1.2 %', '98.8 %', '99.939 %')
+    """
+    return f"{100 * share:.{_decimals(share) - 2}f} %"
+
+
+def _decimals(value: float) -> int:
+    """Three, or two more than the zeros or nines that a number from 0 to 1 begins with."""
+    gap = min(value, 1 - value)
+    return min(max(3, 1 - math.floor(math.log10(gap))), 6) if gap > 0 else 3
+
+
+def mean_table(summaries: Sequence[ClassSummary]) -> Table:
+    """Means with intervals: one row for each score, one column for each model and class."""
     counts = (
         ("Images", *(s.images for s in summaries)),
+        ("of them with the class", *(s.holding for s in summaries)),
         ("of them missed", *(s.missed for s in summaries)),
         ("of them empty in truth and prediction", *(s.both_empty for s in summaries)),
     )
@@ -64,25 +91,40 @@ def score_tables(summaries: Sequence[ClassSummary]) -> list[Table]:
         for score in SCORES
         if any(score in s.means for s in summaries)
     )
-    pooled = (
-        (NAMES[score], *(s.pooled.get(score) for s in summaries))
-        for score in SCORES
-        if any(score in s.pooled for s in summaries)
+    return Table(
+        title="Mean over images with 95 % interval",
+        columns=("Score", *titles(summaries)),
+        rows=[*counts, *means],
+        file="scores.json",
+        note="Images that are empty in truth and prediction have no Dice and are counted apart. A missed structure "
+        "counts with the worst value: Dice 0, distances as long as the image's diagonal.",
     )
-    return [
-        Table(
-            title="Mean over images with 95 % interval",
-            columns=columns,
-            rows=[*counts, *means],
-            file="scores.json",
-            note="Images that are empty in truth and prediction have no Dice and are counted apart. A missed structure "
-            "counts with the worst value: Dice 0, distances as long as the image's diagonal.",
-        ),
-        Table(title="All pixels pooled", columns=columns, rows=list(pooled), file="scores.json"),
-    ]
 
 
-def _columns(summaries: Sequence[ClassSummary]) -> list[str]:
+def pooled_table(summaries: Sequence[ClassSummary]) -> Table:
+    """Scores over the pixels of all images together, and below the models those of answers that look at nothing."""
+    scores = [score for score in POOLED if any(score in s.pooled for s in summaries)]
+    rows: list[tuple[str | None, ...]] = []
+    for name in dict.fromkeys(s.name for s in summaries):
+        here = [s for s in summaries if s.name == name]
+        share = here[0].prevalence
+        answers = [(s.model, s.pooled) for s in here]
+        answers += [("predict nothing", here[0].nothing), ("predict everything", here[0].everything)]
+        for number, (answer, values) in enumerate(answers):
+            known = ("", "") if number else (name, None if share is None else percent(share))
+            rows.append((*known, answer, *(fine(values.get(score)) for score in scores)))
+    return Table(
+        title="All pixels pooled",
+        columns=("Class", "Prevalence", "Answer", *(NAMES[score] for score in scores)),
+        rows=rows,
+        file="scores.json",
+        note="The prevalence is the share of pixels that are true, and the average precision of chance. Predicting "
+        "nothing and predicting everything look at no image: a score near theirs says nothing.",
+    )
+
+
+def titles(summaries: Sequence[ClassSummary]) -> list[str]:
+    """A name for each summary, without the model's where there is only one."""
     several = len({s.model for s in summaries}) > 1
     return [f"{s.name}, {s.model}" if several else s.name for s in summaries]
 
@@ -94,14 +136,6 @@ def _unit(summaries: Sequence[ClassSummary]) -> str:
 
 def _heading(score: str, unit: str) -> str:
     return f"{NAMES[score]} ({unit})" if score in ("hd95", "asd") else NAMES[score]
-
-
-def pooled_table(summaries: Sequence[ClassSummary]) -> Table:
-    """Scores over the pixels of all images together."""
-    scores = [score for score in SCORES if any(score in summary.pooled for summary in summaries)]
-    rows = [(s.model, s.name, *(s.pooled.get(score) for score in scores)) for s in summaries]
-    columns = ("Model", "Class", *(NAMES[score] for score in scores))
-    return Table(title="All pixels pooled", columns=columns, rows=rows, file="scores.json")
 
 
 def comparison_table(comparisons: Sequence[ModelComparison]) -> Table:
@@ -122,73 +156,37 @@ def comparison_table(comparisons: Sequence[ModelComparison]) -> Table:
     )
 
 
-def terminal_table(summaries: Sequence[ClassSummary]) -> rich.table.Table:
-    """What fits on a screen: Dice with its interval, and the main scores."""
-    shown = [score for score in ("hd95", "nsd", "auroc", "cl_dice", "pq") if any(score in s.means for s in summaries)]
-    table = rich.table.Table("model", "class", "images", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("Dice (95 % interval)", no_wrap=True)
+def terminal_table(summaries: Sequence[ClassSummary]) -> Group:
+    """What fits on a screen: Dice with its interval and the main scores; below, the pixels pooled, beside chance."""
+    shown = [score for score in ("hd95", "nsd", "cl_dice", "pq") if any(score in s.means for s in summaries)]
+    means = rich.table.Table("model", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    means.add_column("class", no_wrap=True)
+    means.add_column("in images")
+    means.add_column("Dice (95 % interval)", no_wrap=True)
     for score in shown:
-        table.add_column(_heading(score, _unit(summaries)).replace("pixels", "px"))
-    table.add_column("missed")
+        means.add_column(_heading(score, _unit(summaries)).replace("pixels", "px"))
+    means.add_column("missed")
     for s in summaries:
-        means = (f"{s.means[score].mean:.3f}" if score in s.means else "-" for score in shown)
+        values = (f"{s.means[score].mean:.3f}" if score in s.means else "-" for score in shown)
         dice = interval_text(s.means.get("dice")) or "-"
-        table.add_row(Text(s.model), Text(s.name), str(s.images), dice, *means, str(s.missed))
-    return table
+        means.add_row(Text(s.model), Text(s.name), f"{s.holding} of {s.images}", dice, *values, str(s.missed))
+    return Group(means, _terminal_pooled(summaries))
 
 
-def dots(rows: Sequence[ClassScores], summaries: Sequence[ClassSummary], score: str) -> list[Dots]:
-    """Every image's score, one row for each model and class that has it."""
-    found = []
-    for s, title in zip(summaries, _columns(summaries), strict=True):
-        if score not in s.means:
-            continue
-        having = [r for r in rows if (r.model, r.name) == (s.model, s.name) and r.scores.get(score) is not None]
-        estimate = s.means[score]
-        low, high = estimate.interval or (np.nan, np.nan)
-        found.append(
-            Dots(
-                name=title,
-                values=[value for r in having if (value := r.scores[score]) is not None],
-                labels=[r.image for r in having],
-                mean=estimate.mean,
-                low=low,
-                high=high,
-            )
-        )
-    return found
-
-
-def as_dict(summaries: Sequence[ClassSummary], comparisons: Sequence[ModelComparison]) -> dict[str, Any]:
-    """The numbers of scores.json: models -> classes -> means, pooled figures, reliability; and comparisons."""
-    models: dict[str, Any] = {}
+def _terminal_pooled(summaries: Sequence[ClassSummary]) -> rich.table.Table:
+    ranking = {"AP": "average_precision", "AUROC": "auroc"}
+    shown = {name: score for name, score in ranking.items() if any(score in s.pooled for s in summaries)}
+    explained = " AP, average precision: by chance the prevalence." if "AP" in shown else ""
+    table = rich.table.Table(
+        "model", "class", "prevalence", *shown, "accuracy", "of empty mask", box=rich.box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0), caption=f" All pixels pooled.{explained}", caption_justify="left", caption_style="dim",
+    )  # fmt: skip
     for s in summaries:
-        entry: dict[str, Any] = {
-            "images": s.images,
-            "both_empty": s.both_empty,
-            "missed": s.missed,
-            "distance_unit": s.unit,
-            "means": {score: _interval(interval) for score, interval in s.means.items()},
-            "pooled": s.pooled,
-        }
-        if (bins := reliability(s)) is not None:
-            columns = {"edges": bins.edges, "confidence": bins.confidence, "frequency": bins.frequency}
-            entry["reliability"] = {
-                name: [None if np.isnan(v) else v for v in values] for name, values in columns.items()
-            }
-            entry["reliability"] |= {"counts": bins.counts, "ece": bins.error}
-        models.setdefault(s.model, {})[s.name] = entry
-    differences = [
-        {"class": c.name, "score": c.score, "first": c.first, "second": c.second, **_interval(c.found.difference)}
-        | {"p": c.found.p_value, "wins": c.found.wins, "losses": c.found.losses}
-        for c in comparisons
-    ]
-    return {"models": models, "comparisons": differences}
-
-
-def _interval(estimate: Estimate) -> dict[str, Any]:
-    low, high = estimate.interval or (None, None)
-    return {"mean": estimate.mean, "low": low, "high": high, "n": estimate.n, "independent": estimate.groups}
+        share = "-" if s.prevalence is None else percent(s.prevalence)
+        found = [s.pooled.get(score) for score in (*shown.values(), "accuracy")]
+        values = (fine(value) or "-" for value in (*found, s.nothing.get("accuracy")))
+        table.add_row(Text(s.model), Text(s.name), share, *values)
+    return table
 
 
 def sentence(comparison: ModelComparison) -> str:
@@ -196,25 +194,3 @@ def sentence(comparison: ModelComparison) -> str:
     c = comparison
     p = "" if c.found.p_value is None else f", p = {c.found.p_value:.3g}"
     return f"{c.name}: {NAMES[c.score]} of {c.first} minus {c.second} {interval_text(c.found.difference)}{p}"
-
-
-def reliability(summary: ClassSummary, *, name: str = "") -> Reliability | None:
-    """The bins of a reliability diagram over all images, if the model gave probabilities."""
-    found = summary.calibration
-    if found is None:
-        return None
-    count = np.maximum(found.pixels, 1)
-    return Reliability(
-        edges=np.linspace(0, 1, len(found.pixels) + 1).tolist(),
-        confidence=np.where(found.pixels, found.predicted / count, np.nan).tolist(),
-        frequency=np.where(found.pixels, found.observed / count, np.nan).tolist(),
-        counts=found.pixels.tolist(),
-        name=name,
-        error=found.error,
-    )
-
-
-def reliabilities(summaries: Sequence[ClassSummary]) -> list[Reliability]:
-    """A reliability diagram for each model and class with probabilities."""
-    pairs = zip(summaries, _columns(summaries), strict=True)
-    return [bins for s, name in pairs if (bins := reliability(s, name=name)) is not None]

@@ -123,7 +123,7 @@ class Segment:
         stems = unique_stems(paths)
         self._check_same_model()
         classes = predictor.bundle.classes
-        kept = [self.skip_existing and _has_masks(self.out / "masks", stem, classes) for stem in stems]
+        kept = [self.skip_existing and _has_masks(self.out, stem, classes) for stem in stems]
         todo = [pair for pair, done in zip(zip(paths, stems, strict=True), kept, strict=True) if not done]
         write_config(self, self.out)
         rows, pictures = self._segment(predictor, todo, failed)
@@ -233,8 +233,10 @@ class Segment:
         write_report(report, self.out / "report.html")
 
 
-def _has_masks(folder: Path, stem: str, classes: Classes) -> bool:
-    folders = [class_folder(folder, name) for name in classes.names] if classes.overlapping else [folder]
+def _has_masks(out: Path, stem: str, classes: Classes) -> bool:
+    folders = [out / "masks"]
+    if classes.overlapping:
+        folders = [*(class_folder(out / "masks", name) for name in classes.names), out / "merged"]
     return all(any((f / f"{stem}{ending}").is_file() for ending in (".png", ".tif", ".nii.gz")) for f in folders)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,16 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from leanseg.bundle import Bundle
 from leanseg.errors import InputError
 from leanseg.images.atomic import replacing
 from leanseg.images.image import Image, PixelSource
 from leanseg.images.label_tiff import LabelTiffWriter
 from leanseg.images.read import open_image
 from leanseg.images.statistics import overview
-from leanseg.images.write import class_folder, write_labels, write_objects, write_probabilities
+from leanseg.images.write import (
+    class_folder,
+    colour_table,
+    write_labels,
+    write_merged,
+    write_objects,
+    write_probabilities,
+)
 from leanseg.inference.contours import contours
 from leanseg.inference.instances import Parting
 from leanseg.inference.memory import LIBRARIES, spell_memory
+from leanseg.inference.merge import conflicts, merge
 from leanseg.inference.predictor import Band, Predictor, Whole
 from leanseg.inference.tally import Tally, count
 from leanseg.quality.traits import Traits
@@ -72,12 +82,14 @@ class Found(NamedTuple):
         traits: of each class.
         quality: of the image.
         objects: of each class, where they were counted.
+        shared: pixels of each class that another class claims, too, where classes overlap.
         picture: (H, W, 3) overlay, where one was wanted.
     """
 
     traits: tuple[Traits, ...]
     quality: Quality
     objects: tuple[int | None, ...]
+    shared: tuple[int | None, ...]
     picture: NDArray[np.uint8] | None
 
 
@@ -103,9 +115,10 @@ def segment_one(path: Path, *, stem: str, predictor: Predictor, out: Path, wante
             Pillow.fromarray(found.picture).save(temporary)
     seconds = time.monotonic() - begun
     facts: dict[str, Any] = {"image": str(path), "mask": stem, "geometry": source.geometry, "seconds": seconds}
+    facts |= {"quality": found.quality, "below": wanted.below}
+    of_each = zip(predictor.bundle.classes.names, found.traits, found.objects, found.shared, strict=True)
     rows = [
-        SegmentRow.of(seen, objects=count, quality=found.quality, below=wanted.below, name=name, **facts)
-        for name, seen, count in zip(predictor.bundle.classes.names, found.traits, found.objects, strict=True)
+        SegmentRow.of(seen, objects=count, shared=shared, name=name, **facts) for name, seen, count, shared in of_each
     ]
     return Outcome(rows=tuple(rows), picture=found.picture)
 
@@ -113,8 +126,10 @@ def segment_one(path: Path, *, stem: str, predictor: Predictor, out: Path, wante
 def _in_memory(source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted) -> Found:
     image = renamed(source, stem)
     classes = predictor.bundle.classes
-    found = predictor.whole(source, probabilities=wanted.probabilities or wanted.instances is not None)
+    keep = wanted.probabilities or wanted.instances is not None or classes.overlapping
+    found = predictor.whole(source, probabilities=keep)
     write_labels(found.labels, like=image, classes=classes, folder=out / "masks")
+    shared = _merge(found, image, predictor.bundle, out / "merged")
     if wanted.probabilities and found.probabilities is not None:
         write_probabilities(found.probabilities, like=image, classes=classes, folder=out / "probabilities")
     if wanted.contours:
@@ -122,7 +137,26 @@ def _in_memory(source: PixelSource, stem: str, predictor: Predictor, out: Path, 
             temporary.write_text(json.dumps(contours(found.labels, classes=classes)), encoding="utf-8")
     objects = _part(found, image, classes, out / "instances", wanted.instances)
     picture = overlay(image, found.labels, classes) if wanted.overlays else None
-    return Found(found.traits, found.quality, objects, picture)
+    return Found(found.traits, found.quality, objects, shared, picture)
+
+
+def _merge(found: Whole, like: PixelSource, bundle: Bundle, folder: Path) -> tuple[int | None, ...]:
+    """Write one map of classes that overlap, and count what each shares with others."""
+    classes = bundle.classes
+    if not classes.overlapping or found.probabilities is None:
+        return (None,) * len(classes.names)
+    maps = found.probabilities
+    if classes.single_object:
+        # What was taken out of a mask is no candidate any more.
+        maps = np.where(found.labels > 0, maps, np.float32(0))
+    write_merged(merge(maps, bundle.threshold), like=like, classes=classes, folder=folder)
+    return tuple(_shared(found.labels))
+
+
+def _shared(masks: Labels) -> list[int]:
+    """Of each of (K, *spatial) masks, the pixels that another one claims, too."""
+    both = conflicts(masks)
+    return [int(np.count_nonzero(plane[both])) for plane in masks]
 
 
 def _part(
@@ -144,25 +178,28 @@ def _streamed(source: PixelSource, stem: str, predictor: Predictor, out: Path, w
     classes = predictor.bundle.classes
     _check_streamable(source, predictor, wanted)
     block = max(1, max(source.shape) // 1024)
-    small: list[Labels] = []
+    lead = (len(classes.names),) if classes.overlapping else ()
+    small = np.zeros((*lead, *(math.ceil(size / block) for size in source.shape)), np.uint8)
     tallies = [Tally() for _ in classes.names]
+    shared = np.zeros(len(classes.names), np.int64)
     field = 0
     prepared = predictor.prepare(source)
     with ExitStack() as open_files:
         writers = [open_files.enter_context(writer) for writer in _mask_writers(source, stem, classes, out / "masks")]
+        merged = [open_files.enter_context(writer) for writer in _merged_writers(source, stem, classes, out / "merged")]
         for band in predictor.bands(prepared):
             _write_band(writers, band, classes)
+            for writer in merged:
+                writer.write(_region(band), merge(band.probabilities, predictor.bundle.threshold))
+                shared += _shared(band.labels)
             count(tallies, band.labels, band.probabilities, classes)
             field += int(np.count_nonzero(band.field))
-            first = -band.rows.start % block
-            small.append(band.labels[..., first::block, ::block].copy())
+            _shrink_into(small, band, block)
     traits = tuple(tally.traits(field=field) for tally in tallies)
     quality = predictor.appraiser(prepared, traits)
     nothing: tuple[int | None, ...] = (None,) * len(classes.names)
-    if not wanted.overlays:
-        return Found(traits, quality, nothing, None)
-    picture = overlay(_shrunk(source, block), np.concatenate(small, axis=-2), classes)
-    return Found(traits, quality, nothing, picture)
+    picture = overlay(_shrunk(source, block), small, classes) if wanted.overlays else None
+    return Found(traits, quality, nothing, tuple(shared.tolist()) if merged else nothing, picture)
 
 
 def _check_streamable(source: PixelSource, predictor: Predictor, wanted: Wanted) -> None:
@@ -187,14 +224,35 @@ def _mask_writers(source: PixelSource, stem: str, classes: Classes, folder: Path
     return [LabelTiffWriter(place / f"{stem}.tif", shape=source.shape, dtype=kind) for place in folders]
 
 
+def _merged_writers(source: PixelSource, stem: str, classes: Classes, folder: Path) -> list[LabelTiffWriter]:
+    """One for classes that overlap, none for others."""
+    if not classes.overlapping:
+        return []
+    return [LabelTiffWriter(folder / f"{stem}.tif", shape=source.shape, palette=colour_table(classes))]
+
+
+def _region(band: Band) -> tuple[slice, slice]:
+    return band.rows, slice(0, band.labels.shape[-1])
+
+
 def _write_band(writers: list[LabelTiffWriter], band: Band, classes: Classes) -> None:
-    region = (band.rows, slice(0, band.labels.shape[-1]))
+    region = _region(band)
     if not classes.overlapping:
         writers[0].write(region, classes.decode(band.labels))
         return
     for writer, plane, value in zip(writers, band.labels, classes.values, strict=True):
         kind = np.min_scalar_type(max(value, classes.background))
         writer.write(region, np.where(plane > 0, value, classes.background).astype(kind))
+
+
+def _shrink_into(small: Labels, band: Band, block: int) -> None:
+    """Keep whatever was found in a block, however little of it: an overlay should not lose small lesions."""
+    height, width = band.labels.shape[-2:]
+    starts = [0, *range(block - band.rows.start % block, height, block)]
+    here = slice(band.rows.start // block, (band.rows.stop - 1) // block + 1)
+    across = np.maximum.reduceat(band.labels, range(0, width, block), axis=-1)
+    down = np.maximum.reduceat(across, starts, axis=-2)
+    np.maximum(small[..., here, :], down, out=small[..., here, :])
 
 
 def _shrunk(source: PixelSource, block: int) -> Image:

@@ -26,6 +26,7 @@ class SegmentRow:
         mask: the stem of everything written about it.
         name: the class.
         area_pixels: pixels or voxels of the class.
+        shared_pixels: those that another class claims, too; None where classes cannot overlap.
         area_mm2: of a picture whose spacing is known.
         volume_mm3: of a volume whose spacing is known.
         fraction: share of the field of view.
@@ -44,6 +45,7 @@ class SegmentRow:
     mask: str
     name: str
     area_pixels: int
+    shared_pixels: int | None
     area_mm2: float | None
     volume_mm3: float | None
     fraction: float
@@ -64,6 +66,7 @@ class SegmentRow:
         traits: Traits,
         *,
         objects: int | None,
+        shared: int | None,
         quality: Quality,
         below: float | None,
         image: str,
@@ -77,6 +80,7 @@ class SegmentRow:
         Args:
             traits: of the class.
             objects: of the class, where they were counted.
+            shared: pixels of the class that another class claims, too, where classes overlap.
             quality: of the image.
             below: the Dice that is good enough; None for the model's own.
             image: the file.
@@ -94,6 +98,7 @@ class SegmentRow:
             mask=mask,
             name=name,
             area_pixels=traits.area,
+            shared_pixels=shared,
             area_mm2=size if spacing is not None and len(spacing) == 2 else None,
             volume_mm3=size if spacing is not None and len(spacing) == 3 else None,
             fraction=traits.area / traits.field if traits.field else 0.0,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
+from leanseg.metrics import audit
 from leanseg.metrics.calibration import Calibration
 from leanseg.metrics.intervals import Comparison, Estimate, bootstrap_mean
 from leanseg.metrics.intervals import compare as compare_scores
@@ -24,10 +25,14 @@ class ClassSummary:
         name: the class.
         unit: of distances; "mixed" where some images have a spacing and some have not.
         images: how many were scored.
+        holding: how many of them hold the class.
         both_empty: images where neither truth nor prediction holds the class; they have no Dice.
         missed: images whose prediction holds nothing of a class that is there; they count with the worst value.
         means: score -> mean over images with its interval; ``n`` images have the score.
         pooled: score -> value over the pixels of all images together.
+        prevalence: share of these pixels that are true; None without pixels.
+        nothing: what predicting nothing would score on them.
+        everything: what predicting everything would score on them.
         calibration: the reliability diagram's counts over all images.
     """
 
@@ -35,10 +40,14 @@ class ClassSummary:
     name: str
     unit: str
     images: int
+    holding: int
     both_empty: int
     missed: int
     means: dict[str, Estimate]
     pooled: dict[str, float]
+    prevalence: float | None
+    nothing: dict[str, float]
+    everything: dict[str, float]
     calibration: Calibration | None = None
 
 
@@ -82,26 +91,30 @@ def _summary(rows: Sequence[ClassScores], seed: int) -> ClassSummary:
             means[score] = bootstrap_mean(values, groups=patients, seed=seed)
     units = {row.unit for row in rows}
     calibrations = [row.calibration for row in rows if row.calibration is not None]
+    rankings = [row.ranking for row in rows if row.ranking is not None]
+    counts = sum((row.counts for row in rows), Confusion())
+    constant = audit.constant_ranking(counts)
     return ClassSummary(
         model=rows[0].model,
         name=rows[0].name,
         unit=units.pop() if len(units) == 1 else "mixed",
         images=len(rows),
+        holding=sum(row.counts.tp + row.counts.fn > 0 for row in rows),
         both_empty=sum(row.counts.both_empty for row in rows),
         missed=sum(row.missed for row in rows),
         means=means,
-        pooled=_pooled(rows),
+        pooled=_pooled(counts, reduce(add, rankings) if rankings else None),
+        prevalence=audit.prevalence(counts),
+        nothing=_pooled(audit.predict_nothing(counts), constant),
+        everything=_pooled(audit.predict_everything(counts), constant),
         calibration=reduce(add, calibrations) if calibrations else None,
     )
 
 
-def _pooled(rows: Sequence[ClassScores]) -> dict[str, float]:
-    counts = sum((row.counts for row in rows), Confusion())
-    rankings: list[RankingCounts] = [row.ranking for row in rows if row.ranking is not None]
+def _pooled(counts: Confusion, ranking: RankingCounts | None) -> dict[str, float]:
     values: dict[str, float | None] = {score: getattr(counts, score) for score in OVERLAP}
-    if rankings:
-        together = reduce(add, rankings)
-        values |= {"auroc": together.auroc, "average_precision": together.average_precision}
+    if ranking is not None:
+        values |= {"auroc": ranking.auroc, "average_precision": ranking.average_precision}
     return {score: value for score, value in values.items() if value is not None}
 
 

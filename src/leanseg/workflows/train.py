@@ -20,6 +20,7 @@ from leanseg.errors import UsageError, require
 from leanseg.workflows.config import fields_for, read_config, write_config
 from leanseg.workflows.evaluation import Evaluation
 from leanseg.workflows.plan import Plan
+from leanseg.workflows.score_files import remarks
 from leanseg.workflows.score_tables import sentence, terminal_table
 from leanseg.workflows.train_scores import score_test, score_unseen
 
@@ -42,14 +43,15 @@ class Train:
         data: a folder of images and masks.
         out: the folder of the run; it ends up with model/, report.html, scores.csv, scores.json and splits.csv.
         method: how to train; "supervised" needs a mask for every training image, "wt-bcp" learns from a few masks
-            and from images without, "supercl" pre-trains on both, "spatial-label-noise" doubts labels.
+            and from images without, "supercl" pre-trains on both, "spatial-label-noise" doubts labels, "dr-lesions"
+            trains a network for each of several kinds of lesion.
         method_keywords: constructor keywords of the method as JSON, for instance '{"mix": false}'.
         labelled: keep the masks of so many training patients; the others count as unlabelled.
         baseline: with a method other than supervised, also train "supervised" on the same labels, as long, into
-            OUT/baseline, and compare both.
-        net: a registered network, or package.module:Class with --trust.
+            OUT/baseline, and compare both; "dr-lesions" has none.
+        net: a registered network, or package.module:Class with --trust; mini-net unless the method suggests another.
         net_keywords: constructor keywords of the network as JSON, for instance '{"variant": "b"}'.
-        loss: dice-jaccard-bce, dice, jaccard or cross-entropy.
+        loss: dice-jaccard-bce, dice, jaccard, tversky or cross-entropy.
         alpha: weight of the overlap terms of dice-jaccard-bce.
         loss_keywords: other constructor keywords of the loss as JSON, for instance '{"smoothing": 0.1}'.
         init: a model to start from, whose classes may be others, or weights such as
@@ -95,8 +97,8 @@ class Train:
     method_keywords: str = "{}"
     labelled: int | None = None
     baseline: bool = True
-    net: str = "mini-net"
-    net_keywords: str = "{}"
+    net: str | None = None
+    net_keywords: str | None = None
     loss: str = "dice-jaccard-bce"
     alpha: float = 0.5
     loss_keywords: str = "{}"
@@ -145,10 +147,19 @@ class Train:
         if self.snapshots is not None and self.snapshots < 0:
             raise UsageError(f"--snapshots is a number from 0, found {self.snapshots}")
         if self.resume:
-            return self._resumed()._train()
+            return self._resumed()._completed()._train()
         if self.out.exists() and any(self.out.iterdir()):
             raise UsageError(f"{self.out} is not empty; go on with its run by --resume, or choose another --out")
-        return self._train()
+        return self._completed()._train()
+
+    def _completed(self) -> Train:
+        """With what suits the method where the user left it open."""
+        from leanseg.methods import method_class
+
+        suits = dict(method_class(self.method).defaults)
+        if self.net is not None:
+            suits.pop("net_keywords", None)
+        return replace(self, **{name: value for name, value in suits.items() if getattr(self, name) is None})
 
     def _resumed(self) -> Train:
         config = self.out / "config.json"
@@ -207,7 +218,9 @@ class Train:
 
     def _runs(self) -> list[Train]:
         """These options, and those of the baseline where there is one."""
-        if self.method == "supervised" or not self.baseline:
+        from leanseg.methods import method_class
+
+        if self.method == "supervised" or method_class(self.method).per_class or not self.baseline:
             return [self]
         return [self, replace(self, method="supervised", method_keywords="{}", out=self.out / "baseline")]
 
@@ -234,8 +247,11 @@ class Train:
 
     def _snapshots(self, net: nn.Module) -> int:
         """How many copies of a network to keep while it learns."""
+        from leanseg.methods import method_class
         from leanseg.workflows.snapshots import SMALL, USUAL
 
+        if method_class(self.method).per_class:
+            return 0  # no moment shows all of its networks half trained
         if self.snapshots is not None:
             return self.snapshots
         return USUAL if sum(p.numel() for p in net.parameters()) < SMALL else 0
@@ -267,6 +283,8 @@ class Train:
 def _say(result: Evaluation, out: Path, doubted: Path | None) -> None:
     console = Console()
     console.print(terminal_table(result.summaries))
+    for note in remarks(result):
+        console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
     for comparison in result.comparisons:
         if comparison.score == "dice":
             console.print(escape(sentence(comparison)), highlight=False, soft_wrap=True)

@@ -32,7 +32,7 @@ def write_train_report(
 ) -> Path:
     """Write ``OUT/report.html``, and time, memory and size as ``OUT/facts.json``."""
     folders = [options.out / f"fold-{number}" for number in range(options.folds)]
-    stages = method_class(options.method).stage_names
+    stages = method_class(options.method).stages_for(dataset.classes)
     logs = [[folder / stage / "metrics.csv" for stage in stages] for folder in folders]
     loss, dice = _curves(logs, "loss"), _curves(logs, "val_dice")
     tested = bool(dataset.subset("test"))
@@ -45,7 +45,7 @@ def write_train_report(
             "Data": ", ".join(f"{len(dataset.subset(s))} {s}" for s in ("train", "val", "test")),
             "Scored": f"{'test' if tested else 'validation'} images, {len(result.rows)} rows",
             "Threshold": thresholds if bundle.classes.sigmoid else "most probable class",
-            "Temperature": ", ".join(f"{part.temperature:.3f}" for part in bundle.parts),
+            "Temperature": ", ".join(f"{t:.3f}" for part in bundle.parts for t in part.temperature),
         },
         notes=(*dataset.notes, *remarks(result), *_no_test(options, tested)),
         configuration=configuration(options),

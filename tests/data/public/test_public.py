@@ -20,6 +20,7 @@ from leanseg.errors import InputError, UsageError
 OUTLINES = """<Annotations><Annotation><Regions><Region><Vertices>
 <Vertex X="8" Y="6"/><Vertex X="23" Y="6"/><Vertex X="23" Y="17"/><Vertex X="8" Y="17"/>
 </Vertices></Region></Regions></Annotation></Annotations>"""
+NUCLEI = ("00071198d059ba7f" * 4, "fe8df8fac1238077" * 4)
 SLIDES = ("TCGA-18-5592-01Z-00-DX1", "TCGA-21-5784-01Z-00-DX1")
 
 
@@ -61,6 +62,21 @@ def ph2() -> Iterator[str]:
         yield from (f"{folder}/{stem}_Dermoscopic_Image/{stem}.bmp", f"{folder}/{stem}_lesion/{stem}_lesion.bmp")
 
 
+def idrid() -> Iterator[str]:
+    for part, numbers in (("a. Training Set", (1, 54)), ("b. Testing Set", (55,))):
+        for n in numbers:
+            yield f"A. Segmentation/1. Original Images/{part}/IDRiD_{n:02d}.jpg"
+            lesions = ("1. Microaneurysms", "2. Haemorrhages", "3. Hard Exudates", "4. Soft Exudates")
+            for folder, code in zip(lesions, ("MA", "HE", "EX", "SE"), strict=True):
+                if (n, code) != (54, "SE"):
+                    yield f"A. Segmentation/2. All Segmentation Groundtruths/{part}/{folder}/IDRiD_{n:02d}_{code}.tif"
+
+
+def dsb2018() -> Iterator[str]:
+    for stem in NUCLEI:
+        yield from (f"stage1_train/{stem}/images/{stem}.png", f"stage1_train/{stem}/masks/{stem[::-1]}.png")
+
+
 def monuseg() -> Iterator[str]:
     yield f"MoNuSeg 2018 Training Data/Tissue Images/{SLIDES[0]}.tif"
     yield f"MoNuSeg 2018 Training Data/Annotations/{SLIDES[0]}.xml"
@@ -91,6 +107,8 @@ FAKES: list[tuple[str, Callable[[], Iterator[str]], int, tuple[int, int, int], i
     ("isic2017", isic2017, 3, (1, 1, 1), 3),
     ("ph2", ph2, 2, (0, 0, 0), 2),
     ("monuseg", monuseg, 2, (1, 0, 1), 2),
+    ("idrid", idrid, 3, (2, 0, 1), 3),
+    ("dsb2018", dsb2018, 2, (0, 0, 0), 2),
     ("kvasir-seg", kvasir_seg, 2, (0, 0, 0), 2),
     ("cvc-clinicdb", cvc_clinicdb, 4, (0, 0, 0), 3),
     ("cvc-colondb", plain_frames, 4, (0, 0, 0), 3),
@@ -136,7 +154,7 @@ def test_official_layout(
     assert report.ok, report.errors
     for case, original in zip(dataset.cases, inventory.cases, strict=True):
         assert case.image[0].read_bytes() == original.image[0].read_bytes()
-        assert dataset.read_labels(case).sum() == 12 * 16
+        assert dataset.read_labels(case).sum() == 12 * 16 * sum(path.exists() for path in original.masks)
         assert (case.valid is None) == (original.valid is None)
 
 
@@ -152,6 +170,81 @@ def test_nuclei_keep_their_numbers(tmp_path: Path) -> None:
     numbers = dataset.read_objects(case, shape=labels.shape)
     assert numbers is not None and set(np.unique(numbers)) == {0, 1, 2}
     np.testing.assert_array_equal(numbers > 0, labels > 0)
+
+
+def square_mask(path: Path, rows: slice, columns: slice, value: int = 255, dtype: type = np.uint8) -> np.ndarray:
+    mask = np.zeros((24, 32), dtype)
+    mask[rows, columns] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask).save(path)
+    return mask > 0
+
+
+def test_lesions_overlap_and_a_missing_file_is_an_empty_mask(tmp_path: Path) -> None:
+    download = tmp_path / "download"
+    write_fake(download, (f"images/IDRiD_{n}.jpg" for n in (54, 55, 56)))
+    haemorrhage = square_mask(download / "masks_HE/IDRiD_54.png", slice(2, 9), slice(4, 20))
+    exudate = square_mask(download / "masks_EX/IDRiD_54.png", slice(6, 12), slice(10, 30))
+    square_mask(download / "masks_MA/IDRiD_55.png", slice(3, 4), slice(5, 6))
+    outside = ~square_mask(download / "fov/IDRiD_55.png", slice(4, 20), slice(6, 26))
+    Image.fromarray(outside).save(download / "fov/IDRiD_54.png")
+    public = public_set("idrid")
+    missing = "\n".join(public.check(download).missing)
+    assert "IDRiD_56 has no mask and is left out" in missing and "1 of 2 images have no mask of haemorrhage" in missing
+    assert "2 of 2 images have no mask of soft-exudate" in missing
+    dataset = public.convert(download, tmp_path / "out")
+    assert dataset.classes.overlapping
+    assert dataset.classes.names == ("microaneurysm", "haemorrhage", "hard-exudate", "soft-exudate")
+    (first,), (second,) = dataset.subset("train"), dataset.subset("test")
+    empty = np.zeros_like(exudate)
+    np.testing.assert_array_equal(dataset.read_labels(first), np.stack([empty, haemorrhage, exudate, empty]))
+    assert (haemorrhage & exudate).any()
+    assert dataset.read_labels(second).sum(axis=(1, 2)).tolist() == [1, 0, 0, 0]
+    # Whichever side of its border the file marks, the field of view is the one around the centre.
+    for case in dataset.cases:
+        np.testing.assert_array_equal(dataset.read_valid(case), ~outside)
+
+
+@pytest.mark.parametrize("drawn", ["palette", "red"])
+def test_lesions_drawn_in_red_on_black(tmp_path: Path, drawn: str) -> None:
+    write_fake(tmp_path / "download", idrid())
+    (path,) = (tmp_path / "download").rglob("IDRiD_55_EX.tif")
+    mask = np.zeros((24, 32), np.uint8)
+    mask[3:20, 5:6] = 1
+    picture = Image.fromarray(mask)
+    picture.putpalette([0, 0, 0, 255, 0, 0])
+    (picture if drawn == "palette" else picture.convert("RGB")).save(path)
+    dataset = public_set("idrid").convert(tmp_path / "download", tmp_path / "out")
+    np.testing.assert_array_equal(dataset.read_labels(dataset.subset("test")[0])[2], mask)
+
+
+def test_masks_of_single_nuclei_are_numbered(tmp_path: Path) -> None:
+    write_fake(tmp_path / "download", dsb2018())
+    folder = tmp_path / "download" / "stage1_train" / NUCLEI[0] / "masks"
+    square_mask(folder / "0.png", slice(0, 4), slice(0, 5))
+    touching = square_mask(folder / "1.png", slice(0, 4), slice(5, 8))
+    dataset = public_set("dsb2018").convert(tmp_path / "download", tmp_path / "out")
+    case = dataset.cases[0]
+    numbers = dataset.read_objects(case, shape=(24, 32))
+    assert numbers is not None and np.bincount(numbers.ravel()).tolist()[1:] == [20, 12, 12 * 16]
+    np.testing.assert_array_equal(numbers == 2, touching)
+    np.testing.assert_array_equal(numbers > 0, dataset.read_labels(case))
+    Image.fromarray(np.zeros((24, 30), np.uint8)).save(folder / "0.png")
+    with pytest.raises(InputError, match=r"expected the size of 0\.png, 30x24, found 32x24"):
+        public_set("dsb2018").convert(tmp_path / "download", tmp_path / "other")
+
+
+def test_numbered_nuclei_beside_images_with_transparency(tmp_path: Path) -> None:
+    image = tmp_path / "download" / "images" / f"{NUCLEI[0]}.png"
+    image.parent.mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 4), np.uint8)
+    Image.fromarray(pixels).save(image)
+    nucleus = square_mask(tmp_path / "download/masks" / image.name, slice(2, 5), slice(3, 7), 300, np.uint16)
+    dataset = public_set("dsb2018").convert(tmp_path / "download", tmp_path / "out")
+    (case,) = dataset.cases
+    np.testing.assert_array_equal(dataset.read_image(case).pixels, np.moveaxis(pixels[..., :3], -1, 0))
+    np.testing.assert_array_equal(dataset.read_objects(case, shape=(24, 32)), nucleus * 300)
+    np.testing.assert_array_equal(dataset.read_labels(case), nucleus)
 
 
 def test_every_set_has_a_fake_and_its_facts() -> None:
@@ -203,6 +296,8 @@ REAL = [
     ("isic2017", "ISIC2017", 150, 150, (10, 35)),
     ("ph2", "PH2_60", 60, 60, (15, 50)),
     ("monuseg", "MoNuSeg", 20, 20, (15, 40)),
+    ("idrid", "IDRiD_lesions_8", 8, 8, (0.02, 0.1)),
+    ("dsb2018", "DSB2018_nuclei", 56, 56, (10, 20)),
     ("kvasir-seg", "Polyps/Kvasir-SEG", 120, 120, (8, 25)),
     ("cvc-clinicdb", "Polyps/CVC-ClinicDB", 61, 25, (4, 18)),
     ("cvc-colondb", "Polyps/CVC-ColonDB", 19, 10, (2, 18)),
@@ -232,6 +327,32 @@ def test_field_of_view_of_the_real_sets(tmp_path: Path, data_root: Path) -> None
         valid = dataset.read_valid(dataset.cases[0])
         height, width = valid.shape
         assert 0.5 < valid.mean() < 0.9 and valid[height // 2, width // 2] and not valid[0, 0]
+
+
+@pytest.mark.data
+def test_nuclei_of_the_real_set(tmp_path: Path, data_root: Path) -> None:
+    source = data_root / "DSB2018_nuclei"
+    dataset = public_set("dsb2018").convert(source, tmp_path / "out")
+    for case in dataset.cases:
+        labels = dataset.read_labels(case)
+        numbers = np.asarray(Image.open(source / "masks" / f"{case.stem}.png"))
+        np.testing.assert_array_equal(dataset.read_objects(case, shape=labels.shape), numbers)
+        np.testing.assert_array_equal(labels, numbers > 0)
+
+
+@pytest.mark.data
+def test_lesions_of_the_real_set(tmp_path: Path, data_root: Path) -> None:
+    part = tmp_path / "part"
+    for path in sorted((data_root / "IDRiD_lesions_8").glob("*/IDRiD_0[23].*")):
+        (part / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (part / path.parent.name / path.name).symlink_to(path)
+    dataset = public_set("idrid").convert(part, tmp_path / "out")
+    for case, soft in zip(dataset.cases, (0, 3318), strict=True):
+        labels, valid = dataset.read_labels(case), dataset.read_valid(case)
+        assert labels[3].sum() == soft and 0.6 < valid.mean() < 0.8
+        assert not labels[:, ~valid].any()
+        for layer, code in zip(labels, ("MA", "HE", "EX"), strict=False):
+            np.testing.assert_array_equal(layer, np.asarray(Image.open(part / f"masks_{code}" / f"{case.stem}.png")))
 
 
 @pytest.mark.data

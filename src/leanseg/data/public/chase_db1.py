@@ -23,7 +23,7 @@ CHASE_DB1 = PublicSet(
     citation="Fraz et al. 2012, An ensemble classification-based approach applied to retinal blood vessel "
     "segmentation, IEEE TBME 59(9)",
     modality="fundus photograph",
-    target="vessel",
+    targets=("vessel",),
     count=28,
     split="the usual one: children 01 to 10 (20 images) for training, 11 to 14 (8 images) for the test",
     layouts=(
@@ -32,7 +32,7 @@ CHASE_DB1 = PublicSet(
             Layout(
                 image=r"images/(?P<id>Image_\d\d[LR])\.jpg",
                 masks=("masks_1stHO/{id}_1stHO.png",),
-                valid=("fov/{id}.gif",),
+                valid="fov/{id}.gif",
             ),
         ),
     ),

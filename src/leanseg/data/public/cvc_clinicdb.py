@@ -13,7 +13,7 @@ CVC_CLINICDB = PublicSet(
     citation="Bernal et al. 2015, WM-DOVA maps for accurate polyp highlighting in colonoscopy, "
     "Computerized Medical Imaging and Graphics 43",
     modality="colonoscopy",
-    target="polyp",
+    targets=("polyp",),
     count=612,
     split="none is official",
     layouts=((Layout(image=r"Original/(?P<id>\d+)\.tif", masks=("Ground Truth/{id}.tif",)),), images_and_masks(r"\d+")),

@@ -13,7 +13,7 @@ CVC_COLONDB = PublicSet(
     citation="Bernal et al. 2012, Towards automatic polyp detection with a polyp appearance model, "
     "Pattern Recognition 45(9)",
     modality="colonoscopy",
-    target="polyp",
+    targets=("polyp",),
     count=380,
     split="none is official",
     layouts=(images_and_masks(r"\d+"),),

@@ -13,7 +13,7 @@ CVC_ENDOSCENE = PublicSet(
     citation="Vazquez et al. 2017, A benchmark for endoluminal scene segmentation of colonoscopy images, "
     "J. Healthcare Engineering",
     modality="colonoscopy",
-    target="polyp",
+    targets=("polyp",),
     count=912,
     split="the official lists are not read; make one by blocks of frames",
     layouts=(images_and_masks(r"\d+"),),

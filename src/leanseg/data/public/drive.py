@@ -20,7 +20,7 @@ DRIVE = PublicSet(
     ships_weights=False,
     citation="Staal et al. 2004, Ridge-based vessel segmentation in color images of the retina, IEEE TMI 23(4)",
     modality="fundus photograph",
-    target="vessel",
+    targets=("vessel",),
     count=40,
     split="official 20 for training (37 to 40 of them for validation) and 20 for the test",
     layouts=(
@@ -28,14 +28,14 @@ DRIVE = PublicSet(
             Layout(
                 image=r"training/images/(?P<id>\d+)_training\.tif",
                 masks=("training/1st_manual/{id}_manual1.gif",),
-                valid=("training/mask/{id}_training_mask.gif",),
+                valid="training/mask/{id}_training_mask.gif",
                 stem="{id}_training",
                 split="train",
             ),
             Layout(
                 image=r"test/images/(?P<id>\d+)_test\.tif",
                 masks=("test/1st_manual/{id}_manual1.gif",),
-                valid=("test/mask/{id}_test_mask.gif",),
+                valid="test/mask/{id}_test_mask.gif",
                 stem="{id}_test",
                 split="test",
             ),

@@ -8,7 +8,7 @@ from leanseg.data.public._public import Layout, PublicSet, images_and_masks
 def _part(split: str) -> Layout:
     return Layout(
         image=rf"{split}/Original/(?P<id>\d+_[ADGN])\.png",
-        masks=(f"{split}/Ground truth/{{id}}.png", f"{split}/Ground Truth/{{id}}.png"),
+        masks=(f"{split}/Ground truth/{{id}}.png|{split}/Ground Truth/{{id}}.png",),
         stem=f"{split}_{{id}}",
         split=split,
     )
@@ -23,7 +23,7 @@ FIVES = PublicSet(
     citation="Jin et al. 2022, FIVES: A fundus image dataset for artificial intelligence based vessel segmentation, "
     "Scientific Data 9",
     modality="fundus photograph",
-    target="vessel",
+    targets=("vessel",),
     count=800,
     split="official 600 for training and 200 for the test, where the download tells them apart",
     layouts=((_part("train"), _part("test")), images_and_masks(r"\d+_[ADGN]")),

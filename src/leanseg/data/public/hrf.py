@@ -12,7 +12,7 @@ HRF = PublicSet(
     ships_weights=True,
     citation="Budai et al. 2013, Robust vessel segmentation in fundus images, Int. J. Biomedical Imaging",
     modality="fundus photograph",
-    target="vessel",
+    targets=("vessel",),
     count=45,
     split="none is official",
     layouts=(
@@ -20,7 +20,7 @@ HRF = PublicSet(
             Layout(
                 image=r"images/(?P<id>\d\d_(?:dr|g|h))\.jpg",
                 masks=("manual1/{id}.tif",),
-                valid=("mask/{id}_mask.tif",),
+                valid="mask/{id}_mask.tif",
             ),
         ),
         images_and_masks(r"\d\d_(?:dr|g|h)"),

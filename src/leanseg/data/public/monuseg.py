@@ -72,7 +72,7 @@ MONUSEG = PublicSet(
     ships_weights=False,
     citation="Kumar et al. 2020, A multi-organ nucleus segmentation challenge, IEEE TMI 39(5)",
     modality="H&E histology",
-    target="nucleus",
+    targets=("nucleus",),
     count=51,
     split="official training and test images",
     layouts=(
@@ -80,13 +80,13 @@ MONUSEG = PublicSet(
             Layout(
                 image=rf"Tissue Images/{SLIDE}\.tif",
                 masks=("Annotations/{id}.xml",),
-                objects=("Annotations/{id}.xml",),
+                objects="Annotations/{id}.xml",
                 split="train",
             ),
             Layout(
                 image=rf"MoNuSegTestData/{SLIDE}\.tif",
                 masks=("MoNuSegTestData/{id}.xml",),
-                objects=("MoNuSegTestData/{id}.xml",),
+                objects="MoNuSegTestData/{id}.xml",
                 split="test",
             ),
         ),
@@ -94,7 +94,7 @@ MONUSEG = PublicSet(
             Layout(
                 image=rf"{split}/images/{SLIDE}\.jpg",
                 masks=(f"{split}/masks/{{id}}.png",),
-                objects=(f"{split}/instances/{{id}}.png",),
+                objects=f"{split}/instances/{{id}}.png",
                 split=split,
             )
             for split in ("train", "test")
