@@ -209,15 +209,16 @@ class Bench:
         return {"real": real_c, "held": real_b.mean(1).tolist(), "estimates": values, "one checkpoint": one}
 
     def _reliability(self, answers: Sequence[Whole], target: Labelled, number: int) -> dict[str, float | None]:
-        """Calibration error without the fitted temperature, and with it."""
+        """Calibration error and Brier score without the fitted temperature, and with it."""
         (temperature,) = self.bundle.parts[0].temperature
-        found = {}
+        found: dict[str, float | None] = {}
         for name, undo in (("before", 1 / temperature), ("after", 1.0)):
             parts = []
             for answer, truths in zip(answers, target.truths, strict=True):
                 assert answer.probabilities is not None
                 parts.append(Calibration.of(apply_temperature(answer.probabilities[number], undo), truths[number]))
-            found[name] = reduce(add, parts).error
+            together = reduce(add, parts)
+            found |= {name: together.error, f"Brier {name}": together.brier}
         return found
 
 

@@ -210,9 +210,15 @@ def _checkpoints(contents: Mapping[str, Content], key: str, kind: str, late: boo
                 yield value, real
 
 
+def _mean(found: Sequence[Mapping[str, Any]], key: str) -> str:
+    """Empty where not all have it."""
+    return f"{np.mean([one[key] for one in found]):.4f}" if all(key in one for one in found) else ""
+
+
 def calibration_page(contents: Mapping[str, Content]) -> str:
-    """Calibration error of all pixels without and with the fitted temperature."""
+    """Calibration error and Brier score of all pixels without and with the fitted temperature."""
     rows = []
+    keys = ("before", "after", "Brier before", "Brier after")
     for name, content in contents.items():
         for kind in ("good", "poor"):
             runs = [run for run in content["runs"] if run["arm"] == kind]
@@ -222,19 +228,10 @@ def calibration_page(contents: Mapping[str, Content]) -> str:
                 for one in part["calibration"]
             ]  # fmt: skip
             if found:
-                cells = [
-                    f"{np.mean([one[key] for one in part]):.4f}"
-                    for part in (found, changed)
-                    for key in ("before", "after")
-                ]
+                cells = [_mean(part, key) for part in (found, changed) for key in keys]
                 rows.append([f"{name}, {kind} models", *cells])
-    head = [
-        "models",
-        "clean: as trained",
-        "clean: with temperature",
-        "changed: as trained",
-        "changed: with temperature",
-    ]
+    shown = ("error", "error, temperature", "Brier", "Brier, temperature")
+    head = ["models", *(f"{where}: {what}" for where in ("clean", "changed") for what in shown)]
     return _table(head, rows) + "\n"
 
 

@@ -49,6 +49,14 @@ def test_a_network_that_sees_everything_gets_windows_of_the_crops_size() -> None
     assert plan(VESSELS).window is None
 
 
+def test_lightness_is_equalised_only_if_asked_for() -> None:
+    assert [plan(VESSELS, wishes=Wishes(clahe=limit)).preprocessing.clahe for limit in (None, 0, 2.0)] == [
+        None,
+        None,
+        2,
+    ]
+
+
 def test_small_structures_are_sought() -> None:
     assert plan(Survey(sides=(500, 500), channels=1, share=0.001, thickness=0.01)).foreground == 0.5
     assert plan(VESSELS).foreground == 0.0

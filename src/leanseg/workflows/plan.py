@@ -199,7 +199,7 @@ def _preprocessing(dataset: Dataset, seen: Survey, wishes: Wishes, log: _Decisio
         channels=_channels(dataset, seen),
         field_of_view=view,
         longest=log.decide("longest side", wishes.longest, LONGEST if shrink else None, size),
-        clahe=wishes.clahe,
+        clahe=wishes.clahe or None,
         diameter=log.decide("diameter", wishes.diameter, None, "keep the resolution of the files"),
     )
 

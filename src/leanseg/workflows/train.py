@@ -74,7 +74,8 @@ class Train:
         field_of_view: none or fundus.
         diameter: pixels to which the field of view of a fundus photograph is brought.
         longest: pixels to which the longer side of larger pictures is brought.
-        clahe: equalise the lightness of colour photographs in tiles (CLAHE), with this clip limit, for instance 2.
+        clahe: equalise the lightness of colour photographs in tiles (CLAHE), with this clip limit, for instance 2; 0
+            leaves it.
         precision: 32-true, bf16-mixed, ...
         device: cpu, cuda or mps.
         processes: processes or GPUs that share each batch.
