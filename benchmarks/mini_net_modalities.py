@@ -10,39 +10,20 @@ Expected: level with the U-Net, far above Otsu on skin and less so on nuclei; no
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-from skimage.filters import threshold_otsu
-
-from harness import Arm, Trial, run_arms, summed
-from leanseg.data.dataset import Case
+from harness import Arm, Trial, run_arms
 from leanseg.data.folder import open_dataset
 from leanseg.data.public import public_set
 from leanseg.data.splits import complete_splits, write_splits
-from leanseg.images.image import Image
-from leanseg.workflows.contestants import Answer
-from leanseg.workflows.evaluation import evaluate_cases
+from untrained import Otsu, add_untrained
 
 MATCHED = {"net": "unet", "net_keywords": {"widths": [9, 18, 36]}}
 RECIPES: dict[str, dict[str, Any]] = {
     "isic2017": {"epochs": 6, "threads": 1, "precision": "32-true", "longest": 192, "crop": 140, "batch": 5},
     "monuseg": {"epochs": 6, "threads": 1, "precision": "32-true"},
 }
-
-
-class Otsu:
-    """Otsu's threshold of the grey image; what is darker is the object."""
-
-    name = "Otsu, dark"
-
-    def answer(self, case: Case, image: Image) -> Answer:  # noqa: ARG002
-        """Threshold one image."""
-        grey = cv2.cvtColor(np.ascontiguousarray(np.moveaxis(image.pixels, 0, -1)), cv2.COLOR_RGB2GRAY)
-        return Answer((grey < threshold_otsu(grey))[None])
 
 
 def decisive(recipe: dict[str, Any]) -> list[Arm]:
@@ -75,12 +56,7 @@ def main() -> None:
     trials = [Trial(name=trial, data=data)]
     work = given.work / f"{given.public}-runs"
     results = run_arms(name, data, decisive(RECIPES[given.public]), trials, work=work)
-    if not results.holds(Otsu.name, 0):
-        dataset = open_dataset(data)
-        started = time.perf_counter()
-        scores = summed(evaluate_cases(dataset, dataset.subset("test"), [Otsu()], cl_dice=True))
-        results.add({"arm": Otsu.name, "seed": 0, "options": {}, "note": "", "parameters": 0,
-                     "seconds": time.perf_counter() - started, "trials": {trial: scores}})  # fmt: skip
+    add_untrained(results, trials, [lambda _: Otsu()])
     run_arms(name, data, taken_apart(RECIPES[given.public]), trials, work=work)
 
 

@@ -14,16 +14,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from harness import Arm, Results, Trial, run_facts, score, summed, train
 from leanseg.bundle import read_bundle
-from leanseg.data.dataset import Case, Dataset
 from leanseg.data.folder import open_dataset
-from leanseg.images.image import Image
-from leanseg.workflows.contestants import Answer
 from leanseg.workflows.evaluation import evaluate_cases
 from small_sets import SETS, label_error_scores, write_set
+from untrained import MeanMask
 
 LEVELS = {"mild": (0.3, 0.5), "moderate": (0.5, 0.7), "heavy": (0.7, 0.7)}
 """Share of wrong labels, and by how much of the object."""
@@ -50,30 +46,6 @@ ARMS = [
     Arm(name="correlation 0.75, paper's bound", options=doubting(bound="paper")),
     Arm(name="correlation 0.75, tight bound", options=doubting()),
 ]
-
-
-class MeanMask:
-    """Where more than half of the training labels, brought to one size, show the object.
-
-    Args:
-        dataset: with labels.
-        side: of the map in pixels.
-    """
-
-    name = "mean training label"
-
-    def __init__(self, dataset: Dataset, side: int = 128) -> None:
-        masks = [_resized(dataset.read_labels(case), (side, side)) for case in dataset.subset("train")]
-        self.mean = np.mean(masks, axis=0)
-
-    def answer(self, case: Case, image: Image) -> Answer:  # noqa: ARG002
-        """The same for every image."""
-        return Answer(_resized(self.mean, image.shape)[None] > 0.5)
-
-
-def _resized(plane: Any, shape: tuple[int, ...]) -> Any:
-    rows, columns = (np.arange(new) * old // new for new, old in zip(shape, plane.shape, strict=True))
-    return plane[np.ix_(rows, columns)]
 
 
 def main() -> None:

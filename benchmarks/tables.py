@@ -17,7 +17,8 @@ import numpy as np
 
 from details import label_errors, structures
 from leanseg.images.atomic import replacing
-from leanseg.metrics.intervals import bootstrap_mean, compare
+from leanseg.metrics.intervals import Estimate, bootstrap_mean, compare
+from lesion_tables import lesion_page
 from quality_sets import SOURCES
 from quality_tables import pages as quality_pages
 
@@ -35,11 +36,19 @@ TRAININGS = {
         for name in ("jsrt", "isic2017")
         for level in ("mild", "moderate", "heavy")
     },
+    **{
+        f"med2d_segnet_{name}": "med2d_segnet"
+        for name in ("polyps", "polyps_curve", "skin", "nuclei", "chest", "heart")
+    },
 }
 """Results and the script that makes them."""
-EXTRA = (("auroc", "AUROC"), ("cl_dice", "clDice"), ("ece", "ECE"))
+EXTRA = (("auroc", "AUROC", 4), ("cl_dice", "clDice", 4), ("ece", "ECE", 4))
+OBJECTS = (("jaccard", "IoU", 4), ("hd95", "HD95 (pixels)", 1), ("ece", "ECE", 4))
+EXTRAS = {"med2d_segnet": OBJECTS}
+"""Further columns of a script's tables: score, title, digits."""
 
 Run = Mapping[str, Any]
+Extra = Sequence[tuple[str, str, int]]
 
 
 def main() -> None:
@@ -48,6 +57,8 @@ def main() -> None:
         _write(name, training_page(_read(name), script))
     _write("metrics_speed", speed_page(_read("metrics_speed")))
     _write("quality_cost", cost_page(_read("quality_cost")))
+    _write("pareto", pareto_page(_read("pareto")))
+    _write("dr_lesions", lesion_page(_read("dr_lesions")))
     for name, text in quality_pages({name: _read(f"quality_{name}") for name in SOURCES}).items():
         _write(name, text)
 
@@ -58,14 +69,14 @@ def training_page(content: Mapping[str, Any] | None, script: str) -> str:
         return f"*Not run yet: `make bench NAME={script}`.*\n"
     runs: Sequence[Run] = content["runs"]
     trials = dict.fromkeys(trial for run in runs for trial in run["trials"])
-    blocks = [_trial(runs, trial) for trial in trials]
+    blocks = [_trial(runs, trial, EXTRAS.get(script, EXTRA)) for trial in trials]
     closer = [("Every structure", structures(_by_arm(runs, trial), trial)) for trial in trials]
     closer.append(("Wrong training labels", label_errors(_by_arm(runs, next(iter(trials))))))
     blocks += [_table(title, rows) for title, rows in closer if rows]
     machines = sorted({f"{run['machine']['cpu']}, {run['machine']['cores']} cores" for run in runs})
     commits = sorted({run["commit"] for run in runs})
     source = f"Made by `benchmarks/{script}.py` on {'; '.join(machines)}; commit {', '.join(commits)}."
-    return "\n\n".join([*blocks, source]) + "\n"
+    return "\n\n".join([*blocks, " ".join([*content.get("remarks", ()), source])]) + "\n"
 
 
 def _by_arm(runs: Sequence[Run], trial: str) -> dict[str, list[Run]]:
@@ -81,22 +92,21 @@ def _table(title: str, rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([f"**{title}**", "", _row(head), _row(["---"] * len(head)), *(_row(row) for row in body)])
 
 
-def _trial(runs: Sequence[Run], trial: str) -> str:
+def _trial(runs: Sequence[Run], trial: str, extra: Extra) -> str:
     arms = _by_arm(runs, trial)
     head = ["arm", "parameters", "minutes", "seeds", "Dice, 95 % interval", "beside the first arm alike"]
-    head += [title for _, title in EXTRA]
+    head += [title for _, title, _ in extra]
     firsts: dict[str, list[Run]] = {}
     rows = []
     for arm, some in arms.items():
         first = firsts.setdefault(some[0].get("note", ""), some)
-        rows.append(_cells(arm, some, trial, first))
+        rows.append(_cells(arm, some, trial, first, extra))
     kept = [number for number in range(len(head)) if any(row[number] for row in rows)]
     return _table(f"{trial[:1].upper()}{trial[1:]}", [[row[n] for n in kept] for row in (head, *rows)])
 
 
-def _cells(arm: str, runs: Sequence[Run], trial: str, first: Sequence[Run]) -> list[str]:
-    dice = _per_image(runs, trial, "dice")
-    patients = {row["image"]: row["patient"] for run in runs for row in run["trials"][trial]["images"]}
+def _cells(arm: str, runs: Sequence[Run], trial: str, first: Sequence[Run], extra: Extra) -> list[str]:
+    patients = _patients(runs, trial)
     means = [np.mean(list(_per_image([run], trial, "dice").values())) for run in runs]
     trained = runs[0]["parameters"] > 0
     seeds = str(len(runs)) + (_small(f"{min(means):.4f} to {max(means):.4f}") if len(runs) > 1 else "")
@@ -106,10 +116,25 @@ def _cells(arm: str, runs: Sequence[Run], trial: str, first: Sequence[Run]) -> l
         f"{runs[0]['parameters']:,}" if trained else "",
         f"{np.mean([run['seconds'] for run in runs]) / 60:.1f}" if trained else "",
         seeds,
-        _interval(bootstrap_mean(list(dice.values()), groups=[patients[image] for image in dice])),
+        _interval(_dice(runs, trial)),
         _difference(runs, first, trial, patients) if trained and runs is not first else "",
-        *(_mean(_per_image(runs, trial, score)) for score, _ in EXTRA),
+        *(_mean(_per_image(runs, trial, score), digits) for score, _, digits in extra),
     ]
+
+
+def _patients(runs: Sequence[Run], trial: str) -> dict[str, str]:
+    return {row["image"]: row["patient"] for run in runs for row in run["trials"][trial]["images"]}
+
+
+def _dice(runs: Sequence[Run], trial: str) -> Estimate:
+    patients, dice = _patients(runs, trial), _per_image(runs, trial, "dice")
+    return bootstrap_mean(list(dice.values()), groups=[patients[image] for image in dice])
+
+
+def dice_of(runs: Sequence[Run], trial: str) -> list[float]:
+    """The mean Dice of an arm, as in its table, and both ends of the interval."""
+    found = _dice(runs, trial)
+    return [found.mean, *(found.interval or (found.mean, found.mean))]
 
 
 def _per_image(runs: Sequence[Run], trial: str, score: str) -> dict[str, float]:
@@ -145,8 +170,8 @@ def _small(text: str) -> str:
     return f"<br><small>{text}</small>"
 
 
-def _mean(values: Mapping[str, float]) -> str:
-    return f"{np.mean(list(values.values())):.4f}" if values else ""
+def _mean(values: Mapping[str, float], digits: int) -> str:
+    return f"{np.mean(list(values.values())):.{digits}f}" if values else ""
 
 
 def speed_page(content: Mapping[str, Any] | None) -> str:
@@ -173,6 +198,26 @@ def cost_page(content: Mapping[str, Any] | None) -> str:
     size = " x ".join(map(str, run["pixels"]))
     text = f"On a photograph of {size} pixels it takes {run['share_of_the_rest']:.0%} of what the bundled model takes"
     return f"{text} without it (one thread, `benchmarks/quality_cost.py`, commit {run['commit']}).\n"
+
+
+def pareto_page(content: Mapping[str, Any] | None) -> str:
+    """What networks cost beside what they score on each set, and the picture of it."""
+    if content is None:
+        return "*Not run yet: `make bench NAME=pareto`.*\n"
+    (run,) = content["runs"]
+    sets = run["sets"]
+    head = ["network", "parameters", "milliseconds", "in torch, not folded", "memory (MiB)"]
+    lines = [_row([*head, *(f"Dice, {name}" for name in sets)]), _row(["---"] + ["---:"] * (4 + len(sets)))]
+    for net in run["nets"]:
+        cost = [f"{net['parameters']:,}", f"{net['milliseconds']:.1f}", f"{net['unfolded milliseconds']:.1f}"]
+        points = [scores.get(net["name"]) for scores in sets.values()]
+        dice = [f"{p[0]:.4f}" + _small(f"{p[1]:.4f} to {p[2]:.4f}") if p else "" for p in points]
+        lines.append(_row([net["name"], *cost, f"{net['bytes'] / 2**20:.0f}", *dice]))
+    size, cpu = f"{run['side']} x {run['side']} pixels", run["machine"]["cpu"]
+    made = f"One image of {size}: processor time on one thread of {cpu}, medians of {run['repeats']}. Dice on the test "
+    made += f"images of each set, with its interval. Made by `benchmarks/pareto.py`, commit {run['commit']}."
+    shown = "![Dice of each set against parameters and against time](../images/med2d-segnet-pareto.svg)"
+    return "\n".join([shown, "", *lines, "", made]) + "\n"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ class DeepLabV3Plus(nn.Module):
     """A net that looks far around: atrous convolutions at three rates and the mean of the whole image.
 
     Because of that mean no tile of an image has the logits that it has within the image: the predictor shows the net
-    whole images only. Whoever cuts tiles himself, and averages what they say, gets another answer than for the whole.
+    whole images or, where it learnt from far smaller crops, overlapping windows of their size.
 
     The lean variant is ``separable=True, width=64, low_width=24``.
 
