@@ -72,6 +72,16 @@ def test_spoilt_images_teach_but_do_not_judge() -> None:
     assert fit_expected_dice(alone) is None
 
 
+def test_spoilt_copies_hardly_bend_what_holds_for_clean_images() -> None:
+    clean = drawn(30, 0)
+    worse = [Seen(traits=s.traits, dice=s.dice - 0.4, patient=s.patient, spoilt=True) for s in clean for _ in range(2)]
+    plain, taught = fit_expected_dice(clean), fit_expected_dice([*clean, *worse])
+    assert plain is not None and taught is not None
+    moved = [plain(s.traits).value - taught(s.traits).value for s in drawn(50, 1)]
+    # Two copies of a tenth each, beside one image: a sixth of 0.4.
+    assert np.mean(moved) == pytest.approx(0.4 / 6, abs=0.01)
+
+
 def test_images_without_the_class_teach_nothing() -> None:
     clean = drawn(30, 0)
     nothing = Traits(area=0, field=100, inside=0.0, total=1.0, entropy=2.0, border=0, components=0)

@@ -15,8 +15,11 @@ from leanseg.quality.traits import NAMES, Traits
 FEWEST = 3
 """Patients without whom nothing is fitted."""
 
-PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Of squared weights, for each unit of observation weight; one is chosen by leaving patients out."""
+
+SPOILT = 0.1
+"""Weight of a spoilt copy beside a clean image: enough to know poor masks, too little to bend what holds for good ones."""
 
 PARTS = 20
 """At most so many groups of patients are left out in turn."""
@@ -93,7 +96,7 @@ def fit_expected_dice(seen: Sequence[Seen], *, confidence: float = 0.9) -> Expec
     if table is None:
         return None
     groups = _groups(table)
-    penalty = min(PENALTIES, key=lambda size: float(_off(table, groups, size)[1].mean()))
+    penalty = min(PENALTIES, key=lambda size: float(_off(table, groups, size)[1] @ table.weight))
     value, error = _off(table, groups, penalty)
     judges = table.judges
     margin = conformal_quantile(
@@ -119,8 +122,9 @@ def _table(seen: Sequence[Seen]) -> _Table | None:
     patients, number = np.unique([s.patient for s in seen], return_inverse=True)
     if len(set(number[judges].tolist())) < FEWEST:
         return None
-    # All images of a patient together, clean or spoilt, weigh as much as those of another.
-    weight = 1 / np.bincount(number, minlength=len(patients))[number]
+    # All images of a patient together weigh as much as those of another.
+    single = np.where(judges, 1.0, SPOILT)
+    weight = single / np.maximum(np.bincount(number, weights=single, minlength=len(patients)), 1.0)[number]
     soft = np.array([s.traits.soft_dice for s in seen], np.float64)
     dice = np.array([s.dice for s in seen], np.float64)
     return _Table(np.stack([s.traits.vector() for s in seen]), soft, dice, number, weight, judges)
