@@ -19,7 +19,7 @@ PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Of squared weights, for each unit of observation weight; one is chosen by leaving patients out."""
 
 SPOILT = 0.1
-"""Weight of a spoilt copy beside a clean image: enough to know poor masks, too little to bend what holds for good ones."""
+"""Weight of a spoilt copy beside an image: enough to know poor masks, too little to bend what holds for good ones."""
 
 PARTS = 20
 """At most so many groups of patients are left out in turn."""
