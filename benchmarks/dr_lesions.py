@@ -31,7 +31,7 @@ from skimage.filters import threshold_otsu
 
 from harness import Results, run_facts, train
 from leanseg.bundle import read_bundle
-from leanseg.data.dataset import Case
+from leanseg.data.dataset import Case, Dataset
 from leanseg.data.folder import open_dataset
 from leanseg.data.public import public_set
 from leanseg.data.splits import write_splits
@@ -40,6 +40,7 @@ from leanseg.images.preprocess import Preprocessing
 from leanseg.images.resample import whole
 from leanseg.inference.predictor import Predictor
 from leanseg.metrics.audit import predict_nothing, prevalence
+from leanseg.metrics.froc import LesionCounts
 from leanseg.metrics.overlap import Confusion
 from leanseg.metrics.ranking import RankingCounts, eleven_threshold_aupr
 from leanseg.workflows.contestants import Answer, Contestant, Model
@@ -72,6 +73,29 @@ SECONDARY = {
     },
     "four networks of the size of Mini-Net": {**FOUR, "net": "mini-net"},
 }
+
+
+class Counting:
+    """A contestant whose answers are also counted lesion by lesion.
+
+    Args:
+        contestant: who answers.
+        dataset: knows the truth.
+    """
+
+    def __init__(self, contestant: Contestant, dataset: Dataset) -> None:
+        self.name, self.contestant, self.dataset = contestant.name, contestant, dataset
+        self.counts: dict[str, list[LesionCounts]] = {name: [] for name in dataset.classes.names}
+
+    def answer(self, case: Case, image: Image) -> Answer:
+        """The answer of the contestant."""
+        found = self.contestant.answer(case, image)
+        assert found.probabilities is not None
+        truths = self.dataset.read_labels(case, shape=image.shape) > 0
+        valid = self.dataset.read_valid(case, shape=image.shape)
+        for (_, counts), scores, truth in zip(self.counts.items(), found.probabilities, truths, strict=True):
+            counts.append(LesionCounts.of(scores, truth, valid=valid))
+        return found
 
 
 class TopHat:
@@ -113,10 +137,10 @@ def main() -> None:
         public_set("idrid").convert(given.download, base)
     results = Results("dr_lesions")
     if not results.holds(TopHat.name, 0):
-        dataset, started = open_dataset(base), time.perf_counter()
-        rows = evaluate_cases(dataset, dataset.cases, [TopHat()]).rows
+        started, found = time.perf_counter(), Scored()
+        found.add(base, [stem for pair in PAIRS for stem in pair], TopHat())
         results.add({"arm": TopHat.name, "seed": 0, "options": {}, "note": "", "parameters": 0,
-                     "seconds": time.perf_counter() - started, "lesions": lesion_scores(rows)})  # fmt: skip
+                     "seconds": time.perf_counter() - started, "lesions": found.scores()})  # fmt: skip
     for seed in range(3):
         _run(DECISIVE, seed, "", given.work, results)
     _run(SECONDARY, 0, "one seed", given.work, results)
@@ -126,8 +150,7 @@ def _run(arms: dict[str, dict[str, Any]], seed: int, note: str, work: Path, resu
     for name, options in arms.items():
         if results.holds(name, seed):
             continue
-        rows: list[ClassScores] = []
-        facts = []
+        found, facts = Scored(), []
         for number, left in enumerate(PAIRS):
             data = _fold(work, number, seed)
             run = work / f"{name}-{seed}-{number}"
@@ -135,18 +158,10 @@ def _run(arms: dict[str, dict[str, Any]], seed: int, note: str, work: Path, resu
             model = Model(
                 name=name, predictor=Predictor(bundle=bundle, threads=1), classes=bundle.classes, wanted=bundle.classes
             )
-            rows += _scored(data, left, model)
+            found.add(data, left, model)
             facts.append(run_facts(run))
         results.add({"arm": name, "seed": seed, "options": options, "note": note, "parameters": facts[0]["parameters"],
-                     "seconds": sum(one["seconds"] for one in facts), "lesions": lesion_scores(rows)})  # fmt: skip
-
-
-def _scored(data: Path, left: Sequence[str], model: Contestant) -> Sequence[ClassScores]:
-    dataset = open_dataset(data)
-    result = evaluate_cases(dataset, [case for case in dataset.cases if case.stem in left], [model])
-    if result.failed:
-        raise RuntimeError(f"not scored: {result.failed}")
-    return result.rows
+                     "seconds": sum(one["seconds"] for one in facts), "lesions": found.scores()})  # fmt: skip
 
 
 def _fold(work: Path, number: int, seed: int) -> Path:
@@ -162,12 +177,33 @@ def _fold(work: Path, number: int, seed: int) -> Path:
     return folder
 
 
-def lesion_scores(rows: Sequence[ClassScores]) -> dict[str, Any]:
-    """For each lesion: pooled over all pixels of all images, and image by image."""
-    return {name: _of_lesion([row for row in rows if row.name == name]) for name in dict.fromkeys(r.name for r in rows)}
+class Scored:
+    """What was scored so far."""
+
+    def __init__(self) -> None:
+        self.rows: list[ClassScores] = []
+        self.counts: dict[str, list[LesionCounts]] = {}
+
+    def add(self, data: Path, stems: Sequence[str], contestant: Contestant) -> None:
+        """Score some images of a data set."""
+        dataset = open_dataset(data)
+        counting = Counting(contestant, dataset)
+        result = evaluate_cases(dataset, [case for case in dataset.cases if case.stem in stems], [counting])
+        if result.failed:
+            raise RuntimeError(f"not scored: {result.failed}")
+        self.rows += result.rows
+        for name, counts in counting.counts.items():
+            self.counts.setdefault(name, []).extend(counts)
+
+    def scores(self) -> dict[str, Any]:
+        """For each lesion: pooled over all images, and image by image."""
+        return {
+            name: _of_lesion([row for row in self.rows if row.name == name], reduce(add, counts))
+            for name, counts in self.counts.items()
+        }
 
 
-def _of_lesion(rows: Sequence[ClassScores]) -> dict[str, Any]:
+def _of_lesion(rows: Sequence[ClassScores], lesions: LesionCounts) -> dict[str, Any]:
     counts = sum((row.counts for row in rows), Confusion())
     ranking: RankingCounts = reduce(add, [row.ranking for row in rows if row.ranking is not None])
     nothing = predict_nothing(counts)
@@ -178,6 +214,8 @@ def _of_lesion(rows: Sequence[ClassScores]) -> dict[str, Any]:
         "average_precision": ranking.average_precision,
         "eleven_thresholds": eleven_threshold_aupr(ranking),
         "auroc": ranking.auroc,
+        "lesions": lesions.lesions,
+        "sensitivity": lesions.sensitivity(false_alarms=1),
         "dice": counts.dice,
         "jaccard": counts.jaccard,
         "accuracy": counts.accuracy,

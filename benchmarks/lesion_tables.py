@@ -10,6 +10,7 @@ import numpy as np
 from leanseg.metrics.intervals import bootstrap_mean
 
 HEAD = ("arm", "parameters", "seeds", "average precision", "by eleven thresholds", "IoU", "Dice", "accuracy",
+        "lesions found at one false alarm an image",
         "mean AP of images, 95 % interval")  # fmt: skip
 
 
@@ -25,10 +26,10 @@ def lesion_page(content: Mapping[str, Any] | None) -> str:
 
 def _table(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     first = runs[0]["lesions"][name]
-    shown = f"in {first['images_with_lesion']} of {first['images']} images"
-    title = f"**{name}**, {shown}, {first['prevalence']:.3%} of the pixels"
+    title = f"**{name}**: {first['lesions']} in {first['images_with_lesion']} of {first['images']} images, "
+    title += f"{first['prevalence']:.3%} of the pixels"
     nothing = ["predict nothing", "", "", f"{first['prevalence']:.4f}", "", "0", "0",
-               f"{first['accuracy_of_nothing']:.4%}", ""]  # fmt: skip
+               f"{first['accuracy_of_nothing']:.4%}", "0", ""]  # fmt: skip
     arms = dict.fromkeys(run["arm"] for run in runs)
     rows = [nothing, *(_cells(arm, [run for run in runs if run["arm"] == arm], name) for arm in arms)]
     return "\n".join([title, "", *(f"| {' | '.join(row)} |" for row in (HEAD, ["---"] * len(HEAD), *rows))])
@@ -49,5 +50,6 @@ def _cells(arm: str, runs: Sequence[Mapping[str, Any]], name: str) -> list[str]:
     return [
         note, f"{runs[0]['parameters']:,}", str(len(runs)), mean("average_precision", ".3f"),
         mean("eleven_thresholds", ".3f"), mean("jaccard", ".3f"), mean("dice", ".3f"), mean("accuracy", ".4%"),
+        mean("sensitivity", ".3f"),
         f"{estimate.mean:.3f}{interval}",
     ]  # fmt: skip
