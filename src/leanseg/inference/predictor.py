@@ -122,11 +122,11 @@ class Predictor:
             labels=found.labels, classes=classes, image=image, probabilities=maps, quality=found.quality
         )
 
-    def whole(self, source: PixelSource, *, probabilities: bool = False) -> Whole:
+    def whole(self, source: PixelSource | Prepared, *, probabilities: bool = False) -> Whole:
         """Segment one image as a whole and say what its masks are like.
 
         Args:
-            source: the image.
+            source: the image, or what :meth:`prepare` of a predictor with the same preprocessing made of it.
             probabilities: keep the probability maps.
 
         Raises:
@@ -136,11 +136,12 @@ class Predictor:
         lead = (len(classes.names),)
         # Which pixels count is known at the end only, where the largest piece is kept.
         keep = probabilities or classes.single_object
-        maps = np.zeros(lead + source.shape, np.float32) if keep else None
-        labels = np.zeros((lead if classes.overlapping else ()) + source.shape, np.uint8)
+        prepared = source if isinstance(source, Prepared) else self.prepare(source)
+        shape = prepared.source.shape
+        maps = np.zeros(lead + shape, np.float32) if keep else None
+        labels = np.zeros((lead if classes.overlapping else ()) + shape, np.uint8)
         tallies = [Tally() for _ in classes.names]
         field = 0
-        prepared = self.prepare(source)
         for band in self.bands(prepared, results=labels.nbytes + (0 if maps is None else maps.nbytes)):
             field += int(np.count_nonzero(band.field))
             labels[(slice(None), band.rows) if classes.overlapping else band.rows] = band.labels

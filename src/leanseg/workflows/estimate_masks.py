@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from leanseg.bundle import Bundle
-from leanseg.errors import InputError
 from leanseg.estimate.confidence import Confidence
 from leanseg.images.image import Image
+from leanseg.images.preprocess import Prepared
 from leanseg.inference.predictor import Predictor
 from leanseg.types import Mask, Quality
 from leanseg.workflows.scoring import class_masks
@@ -57,16 +57,17 @@ def look(predictors: Sequence[Predictor], images: Sequence[Image], advance: Call
     """
     rows: list[list[Seen]] = [[] for _ in predictors]
     for image in images:
+        # All checkpoints have one preprocessing, which takes as long as a small network.
+        prepared = predictors[0].prepare(image)
         for row, predictor in zip(rows, predictors, strict=True):
-            row.append(_see(predictor, image))
+            row.append(_see(predictor, prepared))
         advance()
     return rows
 
 
-def _see(predictor: Predictor, image: Image) -> Seen:
-    found = predictor.predict(image, probabilities=True)
-    if found.probabilities is None:
-        raise InputError(image.source or image.stem, "the model gave no probabilities")
-    masks = class_masks(found.labels, found.classes)
+def _see(predictor: Predictor, prepared: Prepared) -> Seen:
+    found = predictor.whole(prepared, probabilities=True)
+    assert found.probabilities is not None
+    masks = class_masks(found.labels, predictor.bundle.classes)
     confidences = tuple(Confidence.of(p, m) for p, m in zip(found.probabilities, masks, strict=True))
     return Seen(masks=np.asarray(masks, bool), confidences=confidences, quality=found.quality)
