@@ -22,7 +22,8 @@ class Crops(Dataset[Batch]):
 
     Args:
         samples: at least one.
-        size: side of a crop in pixels; smaller images are surrounded by zeros that are not valid.
+        size: side of a crop in pixels. Crops stay inside the image unless they are turned or zoomed; smaller images
+            are shown whole and surrounded by zeros that are not valid.
         batch: crops in a batch.
         augmentation: how the crops differ from their image.
         dims: 2 also cuts slices out of volumes.
@@ -101,7 +102,7 @@ class Crops(Dataset[Batch]):
     def _crop(self, number: int, centred: bool, random: np.random.Generator) -> tuple[Any, Any, Any, Any]:
         sample = self.samples[number]
         image, target, valid = (_array(t) for t in (sample.image, sample.target, sample.valid))
-        centre = self._centre(target, valid, centred, random)
+        centre = _inside(self._centre(target, valid, centred, random), valid.shape[1:], self.size)
         channels = len(image)
         planes = [*image, *(plane.float().numpy() for plane in self.maps[number])] if self.maps else image
         if self.dims == 3:
@@ -115,7 +116,7 @@ class Crops(Dataset[Batch]):
                 target, valid = target[:, centre[0]], valid[:, centre[0]]
             y, x = centre[-2:]
             # An even crop is centred between pixels, so that unwarped crops copy pixels instead of averaging them.
-            half = 0.0 if self.size % 2 else 0.5
+            half = 0.0 if self.size % 2 else -0.5
             matrix = self.augmentation.matrix((x + half, y + half), self.size, random)
             crop, labels = warp(planes, np.concatenate([target, valid]), matrix, self.size)
         image, maps = crop[:channels], crop[channels:]
@@ -133,6 +134,17 @@ class Crops(Dataset[Batch]):
             if len(hits):
                 return tuple(int(n) for n in np.unravel_index(hits[random.integers(len(hits))], shape))
         return point
+
+
+def _inside(centre: tuple[int, ...], shape: tuple[int, ...], size: int) -> tuple[int, ...]:
+    """The nearest centre of a crop that shows nothing beyond the image, or all of an image that is smaller.
+
+    Example:
+        >>> _inside((0, 7, 29), (30, 30, 30), 8), _inside((0,), (5,), 8), _inside((4,), (5,), 8)
+        ((4, 7, 26), (1,), (4,))
+    """
+    ends = [sorted((size // 2, n - 1 - (size - 1) // 2)) for n in shape]
+    return tuple(min(max(c, low), high) for c, (low, high) in zip(centre, ends, strict=True))
 
 
 def _draw(groups: Sequence[Any], random: np.random.Generator) -> int:
