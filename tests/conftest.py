@@ -14,6 +14,9 @@ from leanseg.bundle import Bundle, Part, write_bundle
 from leanseg.images.preprocess import Preprocessing
 from leanseg.types import Classes
 
+# Tests that load ONNX Runtime by themselves must not report to its maker either.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 VESSEL = Classes(names=("vessel",), values=(255,))
 
 # How long an example takes says nothing about the code.

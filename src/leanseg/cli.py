@@ -17,6 +17,7 @@ VERBS: dict[tuple[str, ...], tuple[str, str]] = {
     ("train",): ("leanseg.workflows.train:Train", "Train a model on a folder of images and masks."),
     ("evaluate",): ("leanseg.workflows.evaluate:Evaluate", "Score a model, compare two, or score masks of any tool."),
     ("estimate",): ("leanseg.workflows.estimate:Estimate", "Estimate how well a model does without labels."),
+    ("export",): ("leanseg.workflows.export:Export", "Write a model for programs without leanseg."),
     ("data", "check"): ("leanseg.workflows.data:Check", "Find what would silently spoil a result."),
     ("data", "split"): ("leanseg.workflows.data:Split", "Split a dataset into train, val and test by patient."),
     ("data", "repair"): ("leanseg.workflows.data:Repair", "Copy a dataset with its masks repaired."),

@@ -1,30 +1,100 @@
-"""Both backends answer alike, and say what is wrong with a model."""
+"""All backends answer alike, and say what is wrong with a model."""
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from skimage.data import retina
 
-from leanseg.bundle import Bundle, Part, write_bundle
-from leanseg.errors import InputError, UsageError
+from leanseg.bundle import Bundle, Part, read_bundle, write_bundle
+from leanseg.errors import InputError, MissingExtra, UsageError
 from leanseg.images.image import Image
-from leanseg.inference.backends import OnnxBackend, TorchBackend, open_backend
+from leanseg.inference import backends
+from leanseg.inference.backends import OnnxBackend, OpenVinoBackend, TorchBackend, fastest, open_backend
 from leanseg.inference.predictor import Predictor
 from leanseg.types import Classes
 
+openvino = pytest.mark.skipif(
+    find_spec("openvino") is None, reason="OpenVINO is not installed: pip install 'leanseg[openvino]'"
+)
 
-def test_a_broken_graph_is_named(tmp_path):
+
+@pytest.mark.parametrize("kind", [OnnxBackend, pytest.param(OpenVinoBackend, marks=openvino)])
+def test_a_broken_graph_is_named(tmp_path, kind):
     (tmp_path / "model.onnx").write_bytes(b"not a graph")
     with pytest.raises(InputError, match="cannot load the graph"):
-        OnnxBackend(tmp_path / "model.onnx")
+        kind(tmp_path / "model.onnx")
 
 
 def test_a_device_that_is_not_there(make_bundle):
     bundle = make_bundle()
     with pytest.raises(UsageError, match="runs on cpu, not on 'mps'"):
+        Predictor(bundle=bundle, device="mps", backend="onnx")
+    with pytest.raises(UsageError, match="runs on cpu, not on 'cuda'"):
+        Predictor(bundle=bundle, device="cuda", backend="openvino")
+    with pytest.raises(UsageError, match="no file for the torch backend; use device='cpu'"):
         Predictor(bundle=bundle, device="mps")
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_fastest_that_is_installed(monkeypatch, installed):
+    monkeypatch.setattr(backends, "find_spec", lambda name: object() if installed else None)
+    graph = Part(net="mini-net", onnx="a.onnx")
+    weights = Part(net="mini-net", weights="a.safetensors")
+    assert fastest([graph]) == ("openvino" if installed else "onnx")
+    assert fastest([graph], device="cuda") == "onnx"
+    assert fastest([graph, weights]) == fastest([graph], device="mps") == "torch"
+
+
+def test_a_missing_openvino_names_the_extra(make_bundle, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'leanseg\[openvino\]'"):
+        Predictor(bundle=make_bundle(), backend="openvino")
+
+
+@openvino
+@pytest.mark.parametrize("dims", [2, 3])
+def test_openvino_gives_the_logits_of_onnx_at_any_size(make_bundle, dims):
+    path = make_bundle("strided", dims=dims).path("part0.onnx")
+    one, other = OnnxBackend(path), OpenVinoBackend(path, threads=1)
+    random = np.random.default_rng(0)
+    answers = []
+    for size in ((24, 20), (40, 64), (24, 20)):
+        pixels = random.normal(size=(1, 3, *([8] * (dims - 2)), *size)).astype(np.float32)
+        answers.append((one.run(pixels), other.run(pixels)))
+    # Compared at the end: no answer is overwritten by a later one.
+    for wanted, found in answers:
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-4)
+
+
+@openvino
+def test_openvino_serves_several_threads(make_bundle):
+    backend = OpenVinoBackend(make_bundle("strided").path("part0.onnx"), threads=1)
+    pixels = [np.full((1, 3, 64, 64), value, np.float32) for value in range(8)]
+    wanted = [backend.run(one) for one in pixels]
+    with ThreadPoolExecutor(4) as pool:
+        for found, expected in zip(pool.map(backend.run, pixels), wanted, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+@openvino
+def test_openvino_names_what_a_graph_does_not_take(make_bundle):
+    backend = OpenVinoBackend(make_bundle().path("part0.onnx"))
+    with pytest.raises(InputError, match=r"fails on an input of size \(1, 2, 8, 8\)"):
+        backend.run(np.zeros((1, 2, 8, 8), np.float32))
+
+
+@openvino
+def test_masks_of_a_photograph_are_the_same():
+    image = Image(np.ascontiguousarray(retina()[::2, ::2].transpose(2, 0, 1)))
+    bundle = read_bundle("vessels")
+    one, other = (Predictor(bundle=bundle, backend=kind).predict(image).labels for kind in ("onnx", "openvino"))
+    assert (one == other).mean() >= 0.9999
 
 
 def test_a_backend_without_a_file(make_bundle):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from leanseg import silent
 from leanseg.errors import LeansegError, require
 
 SIZES = ((64, 64), (52, 88), (37, 45))
@@ -54,9 +55,7 @@ def export_onnx(net: Any, *, channels: int) -> bytes:
 def _compare(net: Any, graph: bytes, channels: int) -> None:
     """Run both on noise of several sizes, odd ones included."""
     torch = require("torch", extra="train")
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    session = silent.onnxruntime().InferenceSession(graph, providers=["CPUExecutionProvider"])
     random = np.random.default_rng(0)
     for height, width in SIZES:
         shape = (2, channels, height, width) if net.dims == 2 else (1, channels, 24, height, width)

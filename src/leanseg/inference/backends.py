@@ -1,21 +1,24 @@
-"""What computes a network's answer: ONNX Runtime, which needs no torch, or torch itself."""
+"""What computes a network's answer: ONNX Runtime or OpenVINO, which need no torch, or torch itself."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from leanseg import silent
 from leanseg.bundle import Bundle, Part
 from leanseg.errors import InputError, UsageError, require
 
 if TYPE_CHECKING:
     from torch import nn
 
-BackendName: TypeAlias = Literal["onnx", "torch"]
+BackendName: TypeAlias = Literal["auto", "onnx", "openvino", "torch"]
 
 _ONNX_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -42,6 +45,7 @@ class OnnxBackend:
     """
 
     def __init__(self, path: Path, *, threads: int | None = None, device: str = "cpu") -> None:
+        onnxruntime = silent.onnxruntime()
         provider = _ONNX_PROVIDERS.get(device)
         available = onnxruntime.get_available_providers()
         if provider not in available:
@@ -75,6 +79,59 @@ class OnnxBackend:
             msg = f"the graph fails on an input of size {pixels.shape} ({_first_line(error)})"
             raise InputError(self._path, msg) from error
         return logits
+
+
+class OpenVinoBackend:
+    """A graph in OpenVINO on the processor, in full precision.
+
+    It is compiled once for images of any size.
+
+    Args:
+        path: the ``.onnx`` file, or the ``.xml`` file of an exported model with its ``.bin`` beside it.
+        threads: processor threads; all by default.
+
+    Raises:
+        MissingExtra: OpenVINO is not installed.
+        InputError: the file is no graph with one input and one output, or OpenVINO does not know its operations.
+    """
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        openvino = silent.openvino()
+        options: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            # Left to itself it takes bfloat16 or half precision where the processor has them.
+            "INFERENCE_PRECISION_HINT": "f32",
+            # Pinned threads of two runs would share the first cores and leave the others idle.
+            "ENABLE_CPU_PINNING": False,
+        }
+        if threads is not None:
+            options["INFERENCE_NUM_THREADS"] = threads
+        try:
+            compiled = openvino.Core().compile_model(str(path), "CPU", options)
+        except RuntimeError as error:
+            raise InputError(path, f"OpenVINO cannot load the graph ({_first_line(error)})") from error
+        if len(compiled.inputs) != 1 or len(compiled.outputs) != 1:
+            found = f"{len(compiled.inputs)} and {len(compiled.outputs)}"
+            raise InputError(path, f"expected one input and one output, found {found}")
+        self._request = compiled.create_infer_request()
+        self._turn = Lock()
+        self._path = path
+
+    def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits of pixels.
+
+        Raises:
+            InputError: the graph does not take pixels of this size.
+        """
+        try:
+            with self._turn:  # a request serves one thread at a time
+                # Shared memory spares copies of both; the answer is overwritten by the next one.
+                logits = self._request.infer([pixels], share_inputs=True, share_outputs=True)[0].copy()
+        except RuntimeError as error:
+            msg = f"the graph fails on an input of size {pixels.shape} ({_first_line(error)})"
+            raise InputError(self._path, msg) from error
+        result: NDArray[np.float32] = logits
+        return result
 
 
 class TorchBackend:
@@ -118,20 +175,54 @@ class TorchBackend:
         return logits
 
 
+def fastest(parts: Sequence[Part], *, device: str = "cpu") -> BackendName:
+    """The fastest backend that is installed for the networks of a model.
+
+    Args:
+        parts: the networks.
+        device: where they run.
+
+    Returns:
+        "torch" where a network has no graph or the device is "mps"; "openvino" on the processor, where it is installed;
+        else "onnx".
+
+    Example:
+        >>> fastest([Part(net="mini-net", onnx="model.onnx")], device="cuda")
+        'onnx'
+    """
+    if device == "mps" or any(part.onnx is None for part in parts):
+        return "torch"
+    return "openvino" if device == "cpu" and find_spec("openvino") is not None else "onnx"
+
+
 def open_backend(
-    part: Part, bundle: Bundle, *, kind: BackendName = "onnx", threads: int | None = None, device: str = "cpu"
+    part: Part, bundle: Bundle, *, kind: BackendName = "auto", threads: int | None = None, device: str = "cpu"
 ) -> Backend:
     """Load one network of a bundle.
 
+    Args:
+        part: the network.
+        bundle: the model that it belongs to.
+        kind: what computes it; "auto" is :func:`fastest`.
+        threads: processor threads; all by default.
+        device: where it runs.
+
     Raises:
-        UsageError: the bundle has no file for this backend.
+        UsageError: the bundle has no file for this backend, or the backend does not run on the device.
     """
-    if kind == "onnx" and part.onnx is not None:
-        return OnnxBackend(bundle.path(part.onnx), threads=threads, device=device)
-    if kind == "torch" and part.weights is not None:
-        return TorchBackend(part, bundle.path(part.weights), threads=threads, device=device)
-    other = "torch" if kind == "onnx" else "onnx"
-    raise UsageError(f"the model {bundle.name} has no file for the {kind} backend; use backend={other!r}")
+    kind = fastest(bundle.parts, device=device) if kind == "auto" else kind
+    file = part.weights if kind == "torch" else part.onnx
+    if file is None:
+        other = "device='cpu'" if device == "mps" else "backend='onnx'" if kind == "torch" else "backend='torch'"
+        raise UsageError(f"the model {bundle.name} has no file for the {kind} backend; use {other}")
+    path = bundle.path(file)
+    if kind == "torch":
+        return TorchBackend(part, path, threads=threads, device=device)
+    if kind == "onnx":
+        return OnnxBackend(path, threads=threads, device=device)
+    if device != "cpu":
+        raise UsageError(f"the openvino backend runs on cpu, not on {device!r}; use backend='auto'")
+    return OpenVinoBackend(path, threads=threads)
 
 
 def _load(net: nn.Module, weights: Path) -> None:

@@ -75,7 +75,7 @@ class Predictor:
         threads: processor threads; all by default.
         memory: bytes that a run may take, from which the size of tiles follows; 2 GB by default.
         flips: average over the image and its three mirrored views: four times the work, a little better.
-        backend: "onnx", or "torch" where it is installed.
+        backend: "onnx", "openvino" or "torch", as far as they are installed; by default the fastest of them.
 
     Raises:
         InputError: a file of the model is broken.
@@ -96,7 +96,7 @@ class Predictor:
         threads: int | None = None,
         memory: int | None = None,
         flips: bool = False,
-        backend: BackendName = "onnx",
+        backend: BackendName = "auto",
     ) -> None:
         self.bundle = bundle
         self.memory = memory or DEFAULT

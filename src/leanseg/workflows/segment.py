@@ -83,6 +83,7 @@ class Segment:
         threads: processor threads; all by default.
         memory: the most memory to take, for instance 2GB (the default); larger TIFF files are read in pieces.
         device: where the model runs; mps needs torch.
+        backend: what computes the model; auto takes the fastest that is installed.
     """
 
     images: tyro.conf.Positional[tuple[Path, ...]]
@@ -101,6 +102,7 @@ class Segment:
     threads: int | None = None
     memory: str | None = None
     device: Literal["cpu", "cuda", "mps"] = "cpu"
+    backend: BackendName = "auto"
 
     def run(self) -> Segmented:
         """Segment every image; a broken one is named at the end and the others go on.
@@ -136,12 +138,14 @@ class Segment:
         return result
 
     def _predictor(self) -> Predictor:
-        bundle = read_bundle(self.model)
-        graphs = all(part.onnx is not None for part in bundle.parts)
-        backend: BackendName = "onnx" if graphs and self.device != "mps" else "torch"
         memory = parse_memory(self.memory) if self.memory is not None else None
         return Predictor(
-            bundle=bundle, device=self.device, threads=self.threads, memory=memory, flips=self.flips, backend=backend
+            bundle=read_bundle(self.model),
+            device=self.device,
+            threads=self.threads,
+            memory=memory,
+            flips=self.flips,
+            backend=self.backend,
         )
 
     def _paths(self, failed: list[tuple[str, str]]) -> list[Path]:

@@ -1,0 +1,145 @@
+/** The column beside the image: images, classes with their thresholds, and scores against a mask. */
+
+import { isSigmoid } from "../inference/postprocess.js";
+import { CONFUSED, CORRECT, EXTRA, MISSED } from "./paint.js";
+
+export const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
+const spelled = (count) => count.toLocaleString("en-GB");
+const two = (value) => value.toFixed(2);
+
+/** An element with attributes and children. */
+export function make(kind, attributes = {}, ...children) {
+  const element = document.createElement(kind);
+  Object.assign(element, attributes);
+  element.append(...children);
+  return element;
+}
+
+const swatch = (colour) => {
+  const element = make("span", { className: "swatch" });
+  element.style.setProperty("--colour", colour);
+  return element;
+};
+
+/** What a row of the list says. */
+function stateOf(item, doing) {
+  if (item.failure) return "not segmented";
+  if (item.figures) return item.figures.classes.map(({ name, fraction }) => `${name} ${percent(fraction)}`).join(", ");
+  return item === doing ? "segmenting" : "waiting";
+}
+
+/** Draw the list of images. */
+export function showList(list, session, doing, choose) {
+  list.replaceChildren(...session.items.map((item) => {
+    const state = make("span", { className: item.failure ? "state bad" : "state" }, stateOf(item, doing));
+    const button = make("button", { type: "button" }, make("span", { className: "name" }, item.name), state);
+    if (item === session.current) button.setAttribute("aria-current", "true");
+    button.addEventListener("click", () => choose(item));
+    return make("li", {}, button);
+  }));
+}
+
+/** One block for each class, with a slider where the class has a threshold. */
+export class ClassBlocks {
+  #blocks;
+
+  /**
+   * @param {HTMLElement} element
+   * @param {object} model
+   * @param {(thresholds: number[]) => void} change
+   */
+  constructor(element, model, change) {
+    const { classes } = model;
+    const thresholds = [...model.threshold];
+    this.#blocks = classes.names.map((name, index) => {
+      const share = make("span", { className: "share" });
+      const facts = make("p", { className: "hint" });
+      const head = make("p", { className: "head" }, swatch(classes.colours[index]), make("strong", {}, name), share);
+      const block = make("div", { className: "class" }, head, facts);
+      const own = isSigmoid(classes) ? model.threshold[index] : null;
+      if (own !== null) {
+        block.append(slider(name, own, (value) => {
+          thresholds[index] = value;
+          change([...thresholds]);
+        }));
+      }
+      return { block, share, facts, own };
+    });
+    element.replaceChildren(...this.#blocks.map(({ block }) => block));
+  }
+
+  /** Show the figures of an image by some thresholds. */
+  show(item, thresholds) {
+    item.figures.classes.forEach(({ area, fraction }, index) => {
+      const { share, facts, own } = this.#blocks[index];
+      share.textContent = percent(fraction);
+      const { unlike, dice } = item.result.quality;
+      // What was learnt from images of one kind says nothing about another.
+      const lines = [`of the field of view, ${spelled(area)} pixels`, ...(unlike ? [] : expectation(dice[index]))];
+      if (lines.length > 1 && own !== null && own !== thresholds[index]) lines[1] += `, at threshold ${two(own)}`;
+      facts.replaceChildren(...lines.flatMap((line) => [line, make("br")]).slice(0, -1));
+    });
+  }
+}
+
+/** The Dice to expect of the mask that the model's own threshold gives. */
+function expectation(dice) {
+  if (!dice) return [];
+  const interval = dice.low === null ? "" : ` (${two(dice.low)} to ${two(dice.high)})`;
+  return [`Expected Dice ${two(dice.value)}${interval}`];
+}
+
+function slider(name, own, change) {
+  const id = `threshold-${name.replaceAll(/\W+/g, "-")}`;
+  const input = make("input", { type: "range", id, min: "0.01", max: "0.99", step: "0.01", value: String(own) });
+  const value = make("output", {});
+  value.htmlFor = id;
+  const reset = make("button", { type: "button", className: "quiet small" }, "Reset");
+  reset.setAttribute("aria-label", `Reset the threshold of ${name}`);
+  const set = (threshold) => {
+    value.textContent = two(threshold);
+    reset.hidden = threshold === own;
+    input.setAttribute("aria-valuetext", threshold === own ? `${two(own)}, the model's own` : two(threshold));
+  };
+  input.addEventListener("input", () => {
+    set(input.valueAsNumber);
+    change(input.valueAsNumber);
+  });
+  reset.addEventListener("click", () => {
+    // The slider's steps are coarser than the model's threshold.
+    input.value = String(own);
+    set(own);
+    change(own);
+    input.focus();
+  });
+  set(own);
+  return make("div", { className: "control" }, make("label", { htmlFor: id }, "Threshold"), reset, value, input);
+}
+
+/** Say whether the image is like those of training. */
+export function showTrust(element, quality) {
+  element.className = quality.unlike ? "warning" : "hint";
+  element.hidden = quality.unlike === null;
+  element.textContent = quality.unlike
+    ? `Unlike the training images: ${quality.reasons.join(", ")}. Do not trust this mask without looking at it.`
+    : "The image is like those that the model learnt from.";
+}
+
+/** Draw scores and the meaning of the colours. */
+export function showScores(element, { classes, note }, several) {
+  const compared = classes.filter(({ counts }) => counts);
+  const scores = compared.map(({ name, dice }) => {
+    const figure = make("strong", { className: "figure" }, dice === null ? "none" : dice.toFixed(3));
+    return make("p", { className: "score" }, `Dice${several ? ` of ${name}` : ""} `, figure);
+  });
+  const sum = (kind) => compared.reduce((total, { counts }) => total + counts[kind], 0);
+  const kinds = { correct: [CORRECT, "correct"], extra: [EXTRA, "too much"], missed: [MISSED, "missed"] };
+  const lines = Object.entries(kinds).map(([kind, [colour, text]]) => [colour, text, sum(kind)]);
+  if (compared.length > 1) lines.push([CONFUSED, "another class", null]);
+  const legend = lines.map(([colour, text, count]) => {
+    const number = make("span", { className: "share" }, count === null ? "" : `${spelled(count)} pixels`);
+    return make("li", {}, swatch(colour), text, number);
+  });
+  element.replaceChildren(...scores, make("ul", { className: "legend" }, ...legend));
+  if (note) element.append(make("p", { className: "hint" }, note));
+}
