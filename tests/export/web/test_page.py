@@ -126,12 +126,12 @@ def test_the_focus_goes_through_everything_once(page: Chromium) -> None:
     names = []
     for _ in range(11):
         name = "document.activeElement.getAttribute('aria-label') || document.activeElement.innerText"
-        label = str(page.evaluate(f"document.activeElement.labels?.[0]?.innerText || {name}"))
+        label = str(page.evaluate(f"{name} || document.activeElement.labels?.[0]?.innerText"))
         names.append(label.split("\n")[0].split(" with ")[0])
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none", names
         page.press("Tab")
     zoom = ["Zoom in", "Zoom out", "Fit to window"]
-    rest = ["Threshold", "Opacity of the overlay", "Choose a mask", "Mask (PNG)", "Table (CSV)"]
+    rest = ["Threshold of vessel", "Opacity of the overlay", "Choose a mask", "Mask (PNG)", "Table (CSV)"]
     assert names == ["About this model", "small.png", *zoom, "small.png", "Add images", *rest][:11]
 
 

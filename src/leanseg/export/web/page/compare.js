@@ -44,7 +44,7 @@ function guess(found, spelled) {
  * @param {{numbers: Uint8Array, ignored: Uint8Array}} truth
  * @param {number|null} only the one class that the truth shows
  * @returns {{counts: {index: number, correct: number, extra: number, missed: number, dice: number|null}[],
- *   kinds: Uint8Array}} kinds: 1 correct, 2 too much, 3 missed, 4 another class
+ *   kinds: Uint8Array, totals: number[]}} kinds: 1 correct, 2 too much, 3 missed, 4 another class; and how many of each
  */
 export function compare(labels, truth, classes, only) {
   const size = truth.numbers.length;
@@ -67,5 +67,7 @@ export function compare(labels, truth, classes, only) {
     const all = 2 * correct + extra + missed;
     return { index, correct, extra, missed, dice: all ? (2 * correct) / all : null };
   });
-  return { counts, kinds };
+  const totals = [0, 0, 0, 0, 0];
+  for (const kind of kinds) totals[kind] += 1;
+  return { counts, kinds, totals };
 }

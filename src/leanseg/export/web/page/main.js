@@ -5,7 +5,7 @@ import { showCard } from "./card.js";
 import { maskFiles, save, tableFile } from "./download.js";
 import { Engine } from "./engine.js";
 import { CONFUSED, CORRECT, EXTRA, MISSED, canvasOf, faded, painted } from "./paint.js";
-import { ClassBlocks, make, percent, showList, showScores, showTrust } from "./panel.js";
+import { ClassBlocks, make, percent, showList, showScores, showTrust, whole } from "./panel.js";
 import { Session } from "./session.js";
 import { Viewer } from "./viewer.js";
 
@@ -101,12 +101,15 @@ function showComparison({ truth, figures }) {
   $("compare-hint").hidden = Boolean(truth);
   $("compare-class-box").hidden = !classes.overlapping;
   $("compare").textContent = truth ? "Another mask" : "Choose a mask";
-  if (truth) showScores($("scores"), figures, classes.names.length > 1);
+  if (truth) showScores($("scores"), figures);
 }
 
-const summary = () => session.current.figures.classes.map(({ name, fraction, dice }) => {
-  return `${name} ${percent(fraction)} of the field of view${dice === null ? "" : `, Dice ${dice.toFixed(3)}`}.`;
-}).join(" ");
+function summary() {
+  const found = session.current.figures.classes.map(({ name, fraction, dice }) => {
+    return `${name} ${percent(fraction)}${dice === null ? "" : ` (Dice ${dice.toFixed(3)})`}`;
+  });
+  return `${found.join(", ")} of the ${whole(session.model)}.`;
+}
 
 /** Tell what is going on; `share` of it is done, null when nothing is. */
 function say(text, share) {

@@ -5,6 +5,8 @@ import { CONFUSED, CORRECT, EXTRA, MISSED } from "./paint.js";
 
 export const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 const spelled = (count) => count.toLocaleString("en-GB");
+/** What shares are shares of. */
+export const whole = (model) => (model.preprocessing.field_of_view === "none" ? "image" : "field of view");
 const two = (value) => value.toFixed(2);
 
 /** An element with attributes and children. */
@@ -24,7 +26,8 @@ const swatch = (colour) => {
 /** What a row of the list says. */
 function stateOf(item, doing) {
   if (item.failure) return "not segmented";
-  if (item.figures) return item.figures.classes.map(({ name, fraction }) => `${name} ${percent(fraction)}`).join(", ");
+  if (item.figures?.classes.length > 1) return "segmented";
+  if (item.figures) return `${item.figures.classes[0].name} ${percent(item.figures.classes[0].fraction)}`;
   return item === doing ? "segmenting" : "waiting";
 }
 
@@ -42,6 +45,7 @@ export function showList(list, session, doing, choose) {
 /** One block for each class, with a slider where the class has a threshold. */
 export class ClassBlocks {
   #blocks;
+  #model;
 
   /**
    * @param {HTMLElement} element
@@ -51,6 +55,7 @@ export class ClassBlocks {
   constructor(element, model, change) {
     const { classes } = model;
     const thresholds = [...model.threshold];
+    this.#model = model;
     this.#blocks = classes.names.map((name, index) => {
       const share = make("span", { className: "share" });
       const facts = make("p", { className: "hint" });
@@ -75,7 +80,7 @@ export class ClassBlocks {
       share.textContent = percent(fraction);
       const { unlike, dice } = item.result.quality;
       // What was learnt from images of one kind says nothing about another.
-      const lines = [`of the field of view, ${spelled(area)} pixels`, ...(unlike ? [] : expectation(dice[index]))];
+      const lines = [`of the ${whole(this.#model)}, ${spelled(area)} pixels`, ...(unlike ? [] : expectation(dice[index]))];
       if (lines.length > 1 && own !== null && own !== thresholds[index]) lines[1] += `, at threshold ${two(own)}`;
       facts.replaceChildren(...lines.flatMap((line) => [line, make("br")]).slice(0, -1));
     });
@@ -92,6 +97,7 @@ function expectation(dice) {
 function slider(name, own, change) {
   const id = `threshold-${name.replaceAll(/\W+/g, "-")}`;
   const input = make("input", { type: "range", id, min: "0.01", max: "0.99", step: "0.01", value: String(own) });
+  input.setAttribute("aria-label", `Threshold of ${name}`);
   const value = make("output", {});
   value.htmlFor = id;
   const reset = make("button", { type: "button", className: "quiet small" }, "Reset");
@@ -126,19 +132,15 @@ export function showTrust(element, quality) {
 }
 
 /** Draw scores and the meaning of the colours. */
-export function showScores(element, { classes, note }, several) {
+export function showScores(element, { classes, totals, note }) {
   const compared = classes.filter(({ counts }) => counts);
   const scores = compared.map(({ name, dice }) => {
     const figure = make("strong", { className: "figure" }, dice === null ? "none" : dice.toFixed(3));
-    return make("p", { className: "score" }, `Dice${several ? ` of ${name}` : ""} `, figure);
+    return make("p", { className: "score" }, `Dice${classes.length > 1 ? ` of ${name}` : ""} `, figure);
   });
-  const sum = (kind) => compared.reduce((total, { counts }) => total + counts[kind], 0);
-  const kinds = { correct: [CORRECT, "correct"], extra: [EXTRA, "too much"], missed: [MISSED, "missed"] };
-  const lines = Object.entries(kinds).map(([kind, [colour, text]]) => [colour, text, sum(kind)]);
-  if (compared.length > 1) lines.push([CONFUSED, "another class", null]);
-  const legend = lines.map(([colour, text, count]) => {
-    const number = make("span", { className: "share" }, count === null ? "" : `${spelled(count)} pixels`);
-    return make("li", {}, swatch(colour), text, number);
+  const meaning = [[CORRECT, "correct"], [EXTRA, "too much"], [MISSED, "missed"], [CONFUSED, "another class"]];
+  const legend = meaning.slice(0, compared.length > 1 ? 4 : 3).map(([colour, text], n) => {
+    return make("li", {}, swatch(colour), text, make("span", { className: "share" }, `${spelled(totals[n + 1])} pixels`));
   });
   element.replaceChildren(...scores, make("ul", { className: "legend" }, ...legend));
   if (note) element.append(make("p", { className: "hint" }, note));

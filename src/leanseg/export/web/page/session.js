@@ -147,6 +147,7 @@ export class Session {
     item.figures = {
       key: this.thresholds.join(),
       kinds: comparison?.kinds,
+      totals: comparison?.totals,
       note: comparison?.note ?? "",
       classes: classes.names.map((name, index) => {
         const area = countNonzero(maskOf(labels, classes, index, size));
