@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from details import label_errors, structures
+from instance_tables import instance_page
 from leanseg.images.atomic import replacing
 from leanseg.metrics.intervals import Estimate, bootstrap_mean, compare
 from lesion_tables import lesion_page
@@ -58,6 +59,8 @@ def main() -> None:
     _write("metrics_speed", speed_page(_read("metrics_speed")))
     _write("quality_cost", cost_page(_read("quality_cost")))
     _write("pareto", pareto_page(_read("pareto")))
+    for name in ("instances_monuseg", "instances_dsb2018"):
+        _write(name, instance_page(_read(name)))
     _write("dr_lesions", lesion_page(_read("dr_lesions")))
     for name, text in quality_pages({name: _read(f"quality_{name}") for name in SOURCES}).items():
         _write(name, text)
