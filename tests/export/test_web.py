@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from export.web.node import PAGE
@@ -41,7 +42,7 @@ def test_what_is_written(make_bundle: Callable[..., Bundle], runtime: Path, tmp_
     export_web(bundle, page, runtime=runtime)
     config = json.loads((page / "model/config.json").read_text())
     assert [part["halo"] for part in config["parts"]] == [0, 12]
-    assert (page / "model/README.md").read_text() == "# Card"
+    assert (page / "model/card.txt").read_text() == "# Card"
     assert (page / "model/part1.onnx").read_bytes() == bundle.path("part1.onnx").read_bytes()
     assert (page / "runtime/onnxruntime-web.wasm").read_bytes() == b"wasm"
     assert not any(b"somebody" in file.read_bytes() for file in page.rglob("*") if file.is_file())
@@ -56,11 +57,14 @@ def test_where_the_runtime_may_lie(
     export_web(make_bundle(), tmp_path / "page", runtime=runtime / inner)
 
 
-def test_the_runtime_as_an_archive(make_bundle: Callable[..., Bundle], runtime: Path, tmp_path: Path) -> None:
-    archive = tmp_path / "onnxruntime-web.tgz"
-    with tarfile.open(archive, "w:gz") as tar:
+@pytest.mark.parametrize("named", [True, False])
+def test_the_runtime_as_an_archive(
+    named: bool, make_bundle: Callable[..., Bundle], runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(tmp_path / "onnxruntime-web-1.30.0.tgz", "w:gz") as tar:
         tar.add(runtime / "package", "package")
-    export_web(make_bundle(), tmp_path / "page", runtime=archive)
+    monkeypatch.chdir(tmp_path)
+    export_web(make_bundle(), tmp_path / "page", runtime=tmp_path / web.ARCHIVE if named else None)
     assert (tmp_path / "page/runtime/onnxruntime-web.js").read_bytes() == b"script"
 
 
@@ -79,8 +83,11 @@ def test_a_page_is_replaced_and_other_folders_stay(
     assert [file.name for file in mine.iterdir()] == ["notes.txt"]
 
 
-def test_without_a_runtime_the_error_says_how_to_get_it(make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"npm pack onnxruntime-web@1\.30\.0\n +leanseg export .*--runtime"):
+def test_without_a_runtime_the_error_says_how_to_get_it(
+    make_bundle: Callable[..., Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"npm pack onnxruntime-web@1\.30\.0\n(.*\n)+.*--runtime"):
         export_web(make_bundle(), tmp_path / "page")
 
 
@@ -92,10 +99,21 @@ def test_another_runtime_is_refused(make_bundle: Callable[..., Bundle], runtime:
     script.unlink()
     with pytest.raises(InputError, match="does not hold"):
         export_web(make_bundle(), tmp_path / "page", runtime=runtime)
-    (tmp_path / "a.tgz").write_bytes(b"no archive")
-    for path in (tmp_path / "a.tgz", tmp_path / "missing.tgz"):
+    assert not (tmp_path / "page").exists()
+
+
+def test_an_archive_that_cannot_be_read(make_bundle: Callable[..., Bundle], runtime: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).bytes(300_000)
+    (runtime / "package/dist/ort-wasm-simd-threaded.wasm").write_bytes(noise)
+    with tarfile.open(tmp_path / "whole.tgz", "w:gz") as tar:
+        tar.add(runtime / "package", "package")
+    whole = (tmp_path / "whole.tgz").read_bytes()
+    (tmp_path / "cut.tgz").write_bytes(whole[:200_000])
+    (tmp_path / "spoilt.tgz").write_bytes(whole[:9_000] + bytes(500) + whole[9_500:])
+    (tmp_path / "other.tgz").write_bytes(b"no archive")
+    for name in ("cut", "spoilt", "other", "missing"):
         with pytest.raises(InputError, match="npm pack"):
-            export_web(make_bundle(), tmp_path / "page", runtime=path)
+            export_web(make_bundle(), tmp_path / "page", runtime=tmp_path / f"{name}.tgz")
     assert not (tmp_path / "page").exists()
 
 

@@ -7,6 +7,7 @@ import json
 import secrets
 import shutil
 import tarfile
+import zlib
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from leanseg.errors import InputError, UsageError
 RUNTIME = "onnxruntime-web"
 VERSION = "1.30.0"
 ARCHIVE = f"{RUNTIME}-{VERSION}.tgz"
+GET = f"npm pack {RUNTIME}@{VERSION}"
 
 # Name in the package, name in the folder (any server knows what .js is), SHA-256.
 _FILES = (
@@ -43,20 +45,21 @@ def export_web(bundle: Bundle, folder: Path, *, runtime: Path | None = None) -> 
     Args:
         bundle: a model for pictures, each of its parts with an ONNX graph.
         folder: where to; it may exist when it is empty or holds such a page.
-        runtime: ONNX Runtime Web as npm gives it: the archive, or the folder that was unpacked from it.
+        runtime: ONNX Runtime Web as npm gives it: the archive, or the folder that was unpacked from it. By default the
+            archive in the current folder.
 
     Raises:
-        UsageError: the model does not run in a browser, or no runtime is given; the message says how to get it.
+        UsageError: the model does not run in a browser, or there is no runtime; the message says how to get it.
         InputError: the runtime is another version, or the folder holds something else.
 
     Example:
         >>> from leanseg.bundle import read_bundle
         >>> export_web(read_bundle("vessels"), Path("page"))
         Traceback (most recent call last):
-        leanseg.errors.UsageError: the page runs on onnxruntime-web 1.30.0 (MIT, 14 MB), which does not come with ...
+        leanseg.errors.UsageError: the page runs on onnxruntime-web 1.30.0 (MIT), which does not come with leanseg. ...
     """
     _check_model(bundle)
-    files = _read_runtime(runtime)
+    files = _read_runtime(runtime or _archive_here())
     if folder.exists() and not (folder / _CONFIG).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(folder, "holds something other than such a page. Choose another folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -85,39 +88,50 @@ def _check_model(bundle: Bundle) -> None:
         raise UsageError(f"the model {bundle.name} needs {channels} channels; a browser opens images with 1 or 3")
 
 
-def _read_runtime(runtime: Path | None) -> dict[str, bytes]:
+def _archive_here() -> Path:
+    """Where npm puts what it fetches."""
+    if Path(ARCHIVE).is_file():
+        return Path(ARCHIVE)
+    raise UsageError(
+        f"the page runs on {RUNTIME} {VERSION} (MIT), which does not come with leanseg. Get it once (33 MB):\n"
+        f"  {GET}\n"
+        f"or, without Node.js:\n"
+        f"  curl -O https://registry.npmjs.org/{RUNTIME}/-/{ARCHIVE}\n"
+        f"Then run this again in the same folder, or name the file: --runtime path/to/{ARCHIVE}"
+    )
+
+
+def _read_runtime(runtime: Path) -> dict[str, bytes]:
     """Files of the page's folder, after their contents were checked."""
-    if runtime is None:
-        raise UsageError(
-            f"the page runs on {RUNTIME} {VERSION} (MIT, 14 MB), which does not come with leanseg. Get it, name it:\n"
-            f"  npm pack {RUNTIME}@{VERSION}\n"
-            f"  leanseg export --to web --runtime {ARCHIVE} ..."
-        )
-    found = {}
-    for name, target, digest in _FILES:
-        content = _read_file(runtime, name)
-        if content is None or hashlib.sha256(content).hexdigest() != digest:
-            what = "does not hold" if content is None else "holds another version of"
-            msg = f"{what} {name} of {RUNTIME} {VERSION}. Get it with: npm pack {RUNTIME}@{VERSION}"
-            raise InputError(runtime, msg)
-        found[f"runtime/{target}"] = content
-    return found
+    contents = _contents(runtime)
+    for name, _, digest in _FILES:
+        if hashlib.sha256(contents.get(name, b"")).hexdigest() != digest:
+            what = "holds another version of" if name in contents else "does not hold"
+            raise InputError(runtime, f"{what} {name} of {RUNTIME} {VERSION}. Get it with: {GET}")
+    return {f"runtime/{target}": contents[name] for name, target, _ in _FILES}
 
 
-def _read_file(runtime: Path, name: str) -> bytes | None:
-    """A file of the package, out of the archive or of the unpacked folder; None where it is missing."""
+def _contents(runtime: Path) -> dict[str, bytes]:
+    """Those files of the package that are there, out of the archive or of the unpacked folder."""
+    names = [name for name, _, _ in _FILES]
     if runtime.is_dir():
-        places = (runtime / "package" / "dist" / name, runtime / "dist" / name, runtime / name)
-        return next((place.read_bytes() for place in places if place.is_file()), None)
+        places = [runtime / inner / name for inner in (".", "dist", "package/dist") for name in names]
+        return {place.name: place.read_bytes() for place in places if place.is_file()}
+    wanted = {f"package/dist/{name}": name for name in names}
+    found = {}
     try:
-        with tarfile.open(runtime) as archive:
-            member = archive.extractfile(f"package/dist/{name}")
-            return None if member is None else member.read()
-    except KeyError:
-        return None
-    except (OSError, tarfile.TarError) as error:
-        msg = f"expected {ARCHIVE} or the folder unpacked from it ({error}). Get it with: npm pack {RUNTIME}@{VERSION}"
+        # Unpacking is what takes time: once, and no further than needed.
+        with tarfile.open(runtime, "r|*") as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.name in wanted else None
+                if file is not None:
+                    found[wanted[member.name]] = file.read()
+                if len(found) == len(wanted):
+                    break
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        msg = f"expected {ARCHIVE} or the folder unpacked from it ({error}). Get it with: {GET}"
         raise InputError(runtime, msg) from error
+    return found
 
 
 def _model(bundle: Bundle) -> dict[str, bytes]:
@@ -128,7 +142,7 @@ def _model(bundle: Bundle) -> dict[str, bytes]:
         config[name] = plain[name]
     used = ("onnx", "temperature", "divisor", "halo", "window", "bytes_per_pixel")
     config["parts"] = [{name: part[name] for name in used} for part in plain["parts"]]
-    files = {_CONFIG: json.dumps(config, indent=2, allow_nan=False).encode(), "model/README.md": _card(bundle).encode()}
+    files = {_CONFIG: json.dumps(config, indent=2, allow_nan=False).encode(), "model/card.txt": _card(bundle).encode()}
     graphs = {part.onnx for part in bundle.parts if part.onnx is not None}
     return files | {f"model/{name}": bundle.path(name).read_bytes() for name in sorted(graphs)}
 

@@ -44,7 +44,8 @@ class Export:
             (a page that segments images in a browser, offline).
         out: the folder for the files.
         half: openvino keeps weights in half precision.
-        runtime: for web, ONNX Runtime Web as npm gives it, the archive or the unpacked folder.
+        runtime: for web, ONNX Runtime Web as npm gives it, the archive or the unpacked folder; by default
+            onnxruntime-web-1.30.0.tgz in the current folder.
     """
 
     model: str

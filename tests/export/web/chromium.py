@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import fcntl
 import json
 import os
 import select
@@ -15,6 +13,8 @@ from types import TracebackType
 from typing import Any
 
 import pytest
+
+fcntl = pytest.importorskip("fcntl", reason="Chromium is driven through pipes as POSIX has them")
 
 FLAGS = (
     "--headless",
@@ -35,13 +35,10 @@ class Chromium:
     Args:
         profile: an empty folder for the browser's own files.
         width, height: of the window, in CSS pixels.
-        dark: whether the system prefers dark colours.
         phone: a touch screen with two device pixels per CSS pixel.
     """
 
-    def __init__(
-        self, profile: Path, *, width: int = 1280, height: int = 800, dark: bool = False, phone: bool = False
-    ) -> None:
+    def __init__(self, profile: Path, *, width: int = 1280, height: int = 800, phone: bool = False) -> None:
         program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
         if program is None:
             pytest.skip("Chromium is not installed")
@@ -56,10 +53,8 @@ class Chromium:
         self._page = self._send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self._watch(self._page)
         self.call("Page.enable")
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 2 if phone else 1, "mobile": phone}
-        self.call("Emulation.setDeviceMetricsOverride", **metrics)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.resize(width, height, phone=phone)
+        self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
 
     def __enter__(self) -> Chromium:
         return self
@@ -75,6 +70,14 @@ class Chromium:
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """A command of the Chrome DevTools Protocol to the page."""
         return self._send(method, self._page, **params)
+
+    def resize(self, width: int, height: int, *, phone: bool) -> None:
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 2 if phone else 1, "mobile": phone}
+        self.call("Emulation.setDeviceMetricsOverride", **metrics)
+
+    def prefer(self, scheme: str) -> None:
+        """Colours that the system prefers: light or dark."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def open(self, url: str) -> None:
         """Open a page and wait until its files are there."""
@@ -95,9 +98,9 @@ class Chromium:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def wait(self, condition: str, *, seconds: float = 60) -> None:
-        """Until JavaScript is true."""
-        end = time.monotonic() + seconds
+    def wait(self, condition: str) -> None:
+        """Until JavaScript is true, for a minute at most."""
+        end = time.monotonic() + 60
         while not self.evaluate(f"Boolean({condition})"):
             assert time.monotonic() < end, f"{condition}: {self.evaluate('document.body.innerText')} {self.problems}"
             self._listen(0.05)
@@ -115,9 +118,6 @@ class Chromium:
 
     def download_to(self, folder: Path) -> None:
         self._send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
-
-    def screenshot(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def _start(self, command: list[str]) -> None:
         (their_in, self._to), (self._from, their_out) = os.pipe(), os.pipe()

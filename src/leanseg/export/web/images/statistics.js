@@ -3,7 +3,7 @@
 import { divideUp, moments, percentile } from "./numbers.js";
 
 /** The small picture's long side lies between this and twice this many pixels (or is the image's own, if smaller). */
-export const LONG_SIDE = 512;
+const LONG_SIDE = 512;
 
 /** Side in pixels of the blocks over which an image of this size is averaged. */
 export const blockOf = (height, width) => Math.max(1, Math.floor(Math.max(height, width) / LONG_SIDE));

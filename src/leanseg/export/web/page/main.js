@@ -33,7 +33,9 @@ function hear({ model, card, loaded, ready, broken }) {
     $("about-open").hidden = false;
     blocks = new ClassBlocks($("classes"), model, (thresholds) => {
       session.decideBy(thresholds);
-      if (session.current?.result) showResult();
+      if (!session.current?.result) return;
+      showResult();
+      if (!doing) sayCurrent();
     });
     $("compare-class").replaceChildren(...model.classes.names.map((name, k) => make("option", { value: k }, name)));
   }
@@ -56,6 +58,7 @@ function showCurrent() {
   const { name, result, failure } = session.current;
   pictures = {};
   fail(failure && `${name}: ${failure}`);
+  fail("", "compare-failure");
   $("start").hidden = true;
   for (const id of ["view", "zoom", "result", "comparison", "download"]) $(id).hidden = !result;
   if (!result) return;
@@ -65,7 +68,7 @@ function showCurrent() {
 
 function sayCurrent() {
   const { name, result, failure } = session.current;
-  if (result) say(`${name}: ${summary()} ${result.seconds.toFixed(1)}\u00a0s`, null);
+  if (result) say(`${name}: ${summary()} Took ${result.seconds.toFixed(1)}\u00a0s.`, null);
   else if (failure) say(`${name} was not segmented.`, null);
 }
 
@@ -113,27 +116,29 @@ function summary() {
 
 /** Tell what is going on; `share` of it is done, null when nothing is. */
 function say(text, share) {
-  $("status").textContent = text;
+  // Words that are set again are read aloud again.
+  if ($("status").textContent !== text) $("status").textContent = text;
   $("progress").hidden = share === null;
   if (share) $("progress").value = share;
   else $("progress").removeAttribute("value");
 }
 
-function fail(text) {
-  $("failure").textContent = text;
-  $("failure").hidden = !text;
+function fail(text, place = "failure") {
+  $(place).textContent = text;
+  $(place).hidden = !text;
 }
 
 async function compareWith(file) {
   if (!file) return;
-  try {
-    await session.compareWith(file, session.model.classes.overlapping ? Number($("compare-class").value) : null);
-    fail("");
-    showResult();
-    say(`Compared with ${file.name}: ${summary()}`, null);
-  } catch (error) {
-    fail(`${file.name}: ${error.message}`);
-  }
+  const { current } = session;
+  const only = session.model.classes.overlapping ? Number($("compare-class").value) : null;
+  const failure = await session.compareWith(file, only).then(() => "", (error) => `${file.name}: ${error.message}`);
+  // Another image may have been chosen meanwhile.
+  if (current !== session.current) return;
+  fail(failure, "compare-failure");
+  if (failure) return;
+  showResult();
+  say(`Compared with ${file.name}: ${summary()}`, null);
 }
 
 async function saveMask() {
@@ -163,6 +168,7 @@ chooses("compare", "mask-file", ([file]) => compareWith(file));
 $("compare-end").addEventListener("click", () => {
   session.compareNoMore();
   showResult();
+  if (!doing) sayCurrent();
   $("compare").focus();
 });
 $("differences").addEventListener("change", showResult);

@@ -31,15 +31,23 @@ function stateOf(item, doing) {
   return item === doing ? "segmenting" : "waiting";
 }
 
-/** Draw the list of images. */
+/** Draw the list of images. Rows stay what they are, so that the one that is pressed or has the focus keeps it. */
 export function showList(list, session, doing, choose) {
-  list.replaceChildren(...session.items.map((item) => {
-    const state = make("span", { className: item.failure ? "state bad" : "state" }, stateOf(item, doing));
-    const button = make("button", { type: "button" }, make("span", { className: "name" }, item.name), state);
-    if (item === session.current) button.setAttribute("aria-current", "true");
-    button.addEventListener("click", () => choose(item));
-    return make("li", {}, button);
-  }));
+  session.items.forEach((item, n) => {
+    const button = (list.children[n] ?? list.appendChild(rowOf(item, choose))).firstChild;
+    button.setAttribute("aria-current", item === session.current);
+    const state = button.lastChild;
+    state.classList.toggle("bad", Boolean(item.failure));
+    state.textContent = stateOf(item, doing);
+  });
+}
+
+function rowOf(item, choose) {
+  const parts = ["name", "state"].map((className) => make("span", { className }));
+  parts[0].textContent = item.name;
+  const button = make("button", { type: "button" }, ...parts);
+  button.addEventListener("click", () => choose(item));
+  return make("li", {}, button);
 }
 
 /** One block for each class, with a slider where the class has a threshold. */
@@ -80,7 +88,8 @@ export class ClassBlocks {
       share.textContent = percent(fraction);
       const { unlike, dice } = item.result.quality;
       // What was learnt from images of one kind says nothing about another.
-      const lines = [`of the ${whole(this.#model)}, ${spelled(area)} pixels`, ...(unlike ? [] : expectation(dice[index]))];
+      const found = `of the ${whole(this.#model)}, ${spelled(area)} pixels`;
+      const lines = [found, ...(unlike ? [] : expectation(dice[index]))];
       if (lines.length > 1 && own !== null && own !== thresholds[index]) lines[1] += `, at threshold ${two(own)}`;
       facts.replaceChildren(...lines.flatMap((line) => [line, make("br")]).slice(0, -1));
     });
@@ -140,7 +149,8 @@ export function showScores(element, { classes, totals, note }) {
   });
   const meaning = [[CORRECT, "correct"], [EXTRA, "too much"], [MISSED, "missed"], [CONFUSED, "another class"]];
   const legend = meaning.slice(0, compared.length > 1 ? 4 : 3).map(([colour, text], n) => {
-    return make("li", {}, swatch(colour), text, make("span", { className: "share" }, `${spelled(totals[n + 1])} pixels`));
+    const count = make("span", { className: "share" }, `${spelled(totals[n + 1])} pixels`);
+    return make("li", {}, swatch(colour), text, count);
   });
   element.replaceChildren(...scores, make("ul", { className: "legend" }, ...legend));
   if (note) element.append(make("p", { className: "hint" }, note));

@@ -60,7 +60,7 @@ export class Session {
   select(item) {
     this.current = item;
     if (item.result) this.#use(item);
-    this.#tell(item, item.result ? 1 : 0);
+    this.#tell(item, item.result || item.failure ? 1 : 0);
     this.#next();
   }
 
@@ -77,7 +77,6 @@ export class Session {
     encode(mask, this.model.classes, item.result, only);
     item.truth = { mask, only };
     this.#count(item);
-    return item;
   }
 
   /** Take the comparison of the shown image away. */

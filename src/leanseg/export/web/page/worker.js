@@ -51,7 +51,7 @@ const tasks = {
 async function start() {
   try {
     const model = await (await get(new URL("config.json", MODEL))).json();
-    const card = await (await get(new URL("README.md", MODEL))).text();
+    const card = await (await get(new URL("card.txt", MODEL))).text();
     self.postMessage({ model, card });
     env.wasm.wasmBinary = await download(RUNTIME, (share) => self.postMessage({ loaded: share }));
     // Threads need a server that isolates the page (COOP and COEP headers).
