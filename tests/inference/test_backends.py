@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +23,23 @@ from leanseg.types import Classes
 openvino = pytest.mark.skipif(
     find_spec("openvino") is None, reason="OpenVINO is not installed: pip install 'leanseg[openvino]'"
 )
+
+
+SIGNALLED = """
+import os, signal, sys
+from pathlib import Path
+from threading import Thread
+from leanseg.bundle import read_bundle
+from leanseg.inference.backends import open_backend
+
+bundle = read_bundle(Path(sys.argv[1]))
+loaded = [open_backend(bundle.parts[0], bundle, kind="openvino", threads=1)]
+thread = Thread(target=loaded.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
 
 
 @pytest.mark.parametrize("kind", [OnnxBackend, pytest.param(OpenVinoBackend, marks=openvino)])
@@ -53,8 +71,17 @@ def test_the_fastest_that_is_installed(monkeypatch, installed):
 
 def test_a_missing_openvino_names_the_extra(make_bundle, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(backends, "_core", backends._core.__wrapped__)
     with pytest.raises(MissingExtra, match=r"pip install 'leanseg\[openvino\]'"):
         Predictor(bundle=make_bundle(), backend="openvino")
+
+
+@openvino
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_signal_after_another_thread_dropped_the_model(make_bundle):
+    bundle = make_bundle()
+    done = subprocess.run([sys.executable, "-c", SIGNALLED, str(bundle.folder)], capture_output=True, check=False)
+    assert (done.returncode, done.stdout.decode().strip()) == (0, "handled"), done.stderr.decode()
 
 
 @openvino

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -96,7 +97,7 @@ class OpenVinoBackend:
     """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        openvino = silent.openvino()
+        core = _core()
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             # Left to itself it takes bfloat16 or half precision where the processor has them.
@@ -107,7 +108,7 @@ class OpenVinoBackend:
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
         try:
-            compiled = openvino.Core().compile_model(str(path), "CPU", options)
+            compiled = core.compile_model(str(path), "CPU", options)
         except RuntimeError as error:
             raise InputError(path, f"OpenVINO cannot load the graph ({_first_line(error)})") from error
         if len(compiled.inputs) != 1 or len(compiled.outputs) != 1:
@@ -132,6 +133,16 @@ class OpenVinoBackend:
             raise InputError(self._path, msg) from error
         result: NDArray[np.float32] = logits
         return result
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's entry point, kept for as long as the process lives.
+
+    It gives the thread that loads the CPU plugin a stack for signals. Where another thread dropped the last reference,
+    that stack would be gone and the next signal, such as Ctrl-C, would end the process with a segmentation fault.
+    """
+    return silent.openvino().Core()
 
 
 class TorchBackend:
