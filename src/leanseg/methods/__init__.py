@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 METHODS = {
     "dr-lesions": "leanseg.methods.dr_lesions:DrLesions",
+    "mamba-sea": "leanseg.methods.mamba_sea:MambaSea",
     "spatial-label-noise": "leanseg.methods.spatial_label_noise:SpatialLabelNoise",
     "supercl": "leanseg.methods.supercl:SuperCL",
     "supervised": "leanseg.methods.supervised:Supervised",

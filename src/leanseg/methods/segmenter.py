@@ -80,14 +80,18 @@ class Segmenter(LightningModule):
         self.net.train()
         self.net.to(memory_format=self._format)  # type: ignore[call-overload]
 
+    def learnt(self) -> list[nn.Parameter]:
+        """What the optimiser changes."""
+        return list(self.net.parameters())
+
     def configure_optimizers(self) -> Any:
-        rate, decay = self.learning_rate, self.weight_decay
+        rate, decay, learnt = self.learning_rate, self.weight_decay, self.learnt()
         optimiser: torch.optim.Optimizer
         if self.optimiser == "muon":
-            optimiser = Muon(self.net.parameters(), lr=rate, weight_decay=decay)
+            optimiser = Muon(learnt, lr=rate, weight_decay=decay)
         else:
-            weights = [p for p in self.net.parameters() if p.ndim > 1]
-            others = [p for p in self.net.parameters() if p.ndim <= 1]
+            weights = [p for p in learnt if p.ndim > 1]
+            others = [p for p in learnt if p.ndim <= 1]
             groups: list[Any] = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
             optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=decay, foreach=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._factor)

@@ -17,6 +17,7 @@ NETS = {
     "mini-net-cascade": "leanseg.nets.cascade:MiniNetCascade",
     "one-per-class": "leanseg.nets.one_per_class:OnePerClass",
     "unet": "leanseg.nets.unet:UNet",
+    "vm-unet": "leanseg.nets.vm_unet:VMUNet",
     "xnet-plus": "leanseg.nets.xnet_plus:XNetPlus",
 }
 """Registry: the name used on the command line and in bundles -> ``module:Class``."""
