@@ -93,6 +93,38 @@ def complete_splits(
     return tuple(divided.get(case.stem, case) for case in cases)
 
 
+def leave_out(cases: Iterable[Case], *, site: str, seed: int = 0) -> tuple[Case, ...]:
+    """Make one site the test of a training on all others, as a new hospital would be.
+
+    Every image of the site goes to the test split, whatever split it had. The other sites keep or get their splits by
+    :func:`complete_splits`: their test images, too, are scored, as those of sites that are known.
+
+    Args:
+        cases: labelled cases.
+        site: as in the ``site`` column.
+        seed: of the splits of the others.
+
+    Raises:
+        UsageError: no such site, or no other.
+        InputError: one patient was seen at this site and at another one.
+
+    Example:
+        >>> cases = [Case(stem=f"{s}{i}", image=(), patient=f"{s}{i}", site=s) for s in "ab" for i in range(5)]
+        >>> [case.split for case in leave_out(cases, site="b") if case.site == "b"]
+        ['test', 'test', 'test', 'test', 'test']
+    """
+    cases = tuple(cases)
+    sites = sorted({case.site for case in cases} - {""})
+    others = [case for case in cases if case.site != site]
+    if site not in sites or not others:
+        known = ", ".join(sites) or "none: give dataset.toml a site, or splits.csv a column 'site'"
+        raise UsageError(f"--leave-out takes one of several sites; found {site!r}, the data set names {known}")
+    kept = {case.stem: case for case in complete_splits(others, seed=seed)}
+    divided = tuple(kept.get(case.stem) or replace(case, split="test") for case in cases)
+    check_leakage(divided)
+    return divided
+
+
 def folds(cases: Iterable[Case], *, count: int = 5, seed: int = 0) -> list[tuple[tuple[Case, ...], tuple[Case, ...]]]:
     """Cross-validation: each patient is in the validation part of exactly one fold.
 

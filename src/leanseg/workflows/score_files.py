@@ -23,9 +23,9 @@ from leanseg.workflows.config import plain
 from leanseg.workflows.evaluation import Evaluation
 from leanseg.workflows.promises import promises
 from leanseg.workflows.score_charts import dots, reliabilities, reliability
-from leanseg.workflows.score_tables import NAMES, comparison_table, mean_table, percent, pooled_table
+from leanseg.workflows.score_tables import NAMES, comparison_table, mean_table, percent, pooled_table, site_table
 from leanseg.workflows.scoring import SCORES
-from leanseg.workflows.summary import ClassSummary, ModelComparison
+from leanseg.workflows.summary import ClassSummary, ModelComparison, by_site
 
 EXPECTED = ("expected_dice", "expected_low", "expected_high")
 """Columns for what the model expected."""
@@ -50,6 +50,8 @@ def score_sections(result: Evaluation) -> ScoreSections:
     tables = [mean_table(result.summaries), pooled_table(result.summaries)]
     if result.comparisons:
         tables.append(comparison_table(result.comparisons))
+    if sites := by_site(result.rows):
+        tables.append(site_table(sites))
     plots = {NAMES[score]: dots(result.rows, result.summaries, score) for score in ("dice", "nsd")}
     return ScoreSections(
         tables=tables,
@@ -110,17 +112,18 @@ def write_scores(result: Evaluation, folder: Path, *, facts: Mapping[str, object
     with replacing(folder / "scores.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         flags = ("both_empty", "missed", "prevalence")
-        writer.writerow(("image", "patient", "model", "class", "distance_unit", *flags, *SCORES, *EXPECTED))
+        writer.writerow(("image", "patient", "site", "model", "class", "distance_unit", *flags, *SCORES, *EXPECTED))
         for row in result.rows:
             one = row.expected or Expected()
             values = (prevalence(row.counts), *map(row.scores.get, SCORES), one.value, one.low, one.high)
             cells = ("" if value is None else f"{value:.6g}" for value in values)
-            about = (row.image, row.patient, row.model, row.name, row.unit)
+            about = (row.image, row.patient, row.site, row.model, row.name, row.unit)
             writer.writerow((*about, int(row.counts.both_empty), int(row.missed), *cells))
     content = {
         "version": __version__,
         "facts": plain(facts),
         **_as_dict(result.summaries, result.comparisons),
+        "sites": [{**asdict(one), "dice": one.dice and _interval(one.dice)} for one in by_site(result.rows)],
         "expected": [asdict(promise) for promise in promises(result.rows)],
         "failed": [{"file": file, "reason": reason} for file, reason in result.failed],
     }

@@ -13,7 +13,7 @@ from rich.text import Text
 from leanseg.metrics.intervals import Estimate
 from leanseg.report.contents import Table
 from leanseg.workflows.scoring import SCORES
-from leanseg.workflows.summary import ClassSummary, ModelComparison
+from leanseg.workflows.summary import ClassSummary, ModelComparison, SiteSummary
 
 NAMES = {
     "dice": "Dice",
@@ -121,6 +121,27 @@ def pooled_table(summaries: Sequence[ClassSummary]) -> Table:
         note="The prevalence is the share of pixels that are true, and the average precision of chance. Predicting "
         "nothing and predicting everything look at no image: a score near theirs says nothing.",
     )
+
+
+def site_table(sites: Sequence[SiteSummary]) -> Table:
+    """Dice site by site."""
+    return Table(
+        title="Site by site",
+        columns=("Site", "Model", "Class", "Images", "Dice, mean over images with 95 % interval"),
+        rows=[(one.site, one.model, one.name, str(one.images), interval_text(one.dice)) for one in sites],
+        file="scores.json",
+        note="Images of one site resemble each other: a mean over all of them says little about another site.",
+    )
+
+
+def terminal_sites(sites: Sequence[SiteSummary]) -> rich.table.Table:
+    """The same on a screen."""
+    table = rich.table.Table(
+        "site", "model", "class", "images", "Dice (95 % interval)", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for one in sites:
+        table.add_row(Text(one.site), Text(one.model), Text(one.name), str(one.images), interval_text(one.dice) or "-")
+    return table
 
 
 def titles(summaries: Sequence[ClassSummary]) -> list[str]:

@@ -53,6 +53,7 @@ class ClassScores:
         ranking: pixels by probability, for pooled scores; None without probabilities.
         calibration: pixels by probability, for the reliability diagram; None without probabilities.
         expected: the Dice that the model expected; None where nobody said.
+        site: where the image comes from; empty where the data set does not say.
     """
 
     image: str
@@ -65,6 +66,7 @@ class ClassScores:
     ranking: RankingCounts | None = field(default=None, repr=False)
     calibration: Calibration | None = field(default=None, repr=False)
     expected: Expected | None = None
+    site: str = ""
 
     @property
     def missed(self) -> bool:
@@ -147,6 +149,7 @@ def score_case(
                 scores=scores,
                 ranking=ranking,
                 calibration=calibration,
+                site=case.site,
             )
         )
     return rows

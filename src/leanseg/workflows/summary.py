@@ -118,6 +118,45 @@ def _pooled(counts: Confusion, ranking: RankingCounts | None) -> dict[str, float
     return {score: value for score, value in values.items() if value is not None}
 
 
+@dataclass(frozen=True, kw_only=True)
+class SiteSummary:
+    """One class of one model over the images of one site.
+
+    Args:
+        site: hospital or camera.
+        model: who predicted.
+        name: the class.
+        images: how many were scored.
+        dice: mean over the images that have one; None where none has.
+    """
+
+    site: str
+    model: str
+    name: str
+    images: int
+    dice: Estimate | None
+
+
+def by_site(rows: Sequence[ClassScores], *, seed: int = 0) -> list[SiteSummary]:
+    """The mean Dice of each site, model and class; empty unless there are several sites.
+
+    Args:
+        rows: scores of all images, classes and models.
+        seed: of the bootstrap.
+    """
+    keys = sorted({(row.site, row.model, row.name) for row in rows})
+    if len({site for site, _, _ in keys}) < 2:
+        return []
+    found = []
+    for site, model, name in keys:
+        here = [row for row in rows if (row.site, row.model, row.name) == (site, model, name)]
+        having = [(row.patient, value) for row in here if (value := row.scores["dice"]) is not None]
+        patients, values = zip(*having, strict=True) if having else ((), ())
+        mean = bootstrap_mean(values, groups=patients, seed=seed) if having else None
+        found.append(SiteSummary(site=site, model=model, name=name, images=len(here), dice=mean))
+    return found
+
+
 def compare(rows: Sequence[ClassScores], first: str, second: str, *, seed: int = 0) -> list[ModelComparison]:
     """Two models, image by image; only images that have the score with both are compared.
 

@@ -15,13 +15,14 @@ from rich.table import Table
 
 from leanseg.data.dataset import Case, Dataset
 from leanseg.data.folder import open_dataset
-from leanseg.data.splits import check_unlabelled, complete_splits, folds, keep_labelled, write_splits
+from leanseg.data.splits import check_unlabelled, complete_splits, folds, keep_labelled, leave_out, write_splits
 from leanseg.errors import UsageError, require
 from leanseg.workflows.config import fields_for, read_config, write_config
 from leanseg.workflows.evaluation import Evaluation
 from leanseg.workflows.plan import Plan
 from leanseg.workflows.score_files import remarks
-from leanseg.workflows.score_tables import sentence, terminal_table
+from leanseg.workflows.score_tables import sentence, terminal_sites, terminal_table
+from leanseg.workflows.summary import by_site
 from leanseg.workflows.train_scores import score_test, score_unseen
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Train:
             trains a network for each of several kinds of lesion.
         method_keywords: constructor keywords of the method as JSON, for instance '{"mix": false}'.
         labelled: keep the masks of so many training patients; the others count as unlabelled.
+        leave_out: a site (see the column "site" of splits.csv) whose images are for the test alone: a new hospital.
+        leave_one_site_out: train once for each site, which is left out, into OUT/SITE, and put the scores together.
         baseline: with a method other than supervised, also train "supervised" on the same labels, as long, into
             OUT/baseline, and compare both; "dr-lesions" has none.
         net: a registered network, or package.module:Class with --trust; mini-net unless the method suggests another.
@@ -97,6 +100,8 @@ class Train:
     method: str = "supervised"
     method_keywords: str = "{}"
     labelled: int | None = None
+    leave_out: str | None = None
+    leave_one_site_out: bool = False
     baseline: bool = True
     net: str | None = None
     net_keywords: str | None = None
@@ -147,11 +152,14 @@ class Train:
         require("lightning", extra="train")
         if self.snapshots is not None and self.snapshots < 0:
             raise UsageError(f"--snapshots is a number from 0, found {self.snapshots}")
-        if self.resume:
-            return self._resumed()._completed()._train()
-        if self.out.exists() and any(self.out.iterdir()):
+        if not self.resume and self.out.exists() and any(self.out.iterdir()):
             raise UsageError(f"{self.out} is not empty; go on with its run by --resume, or choose another --out")
-        return self._completed()._train()
+        options = self._resumed() if self.resume else self
+        if options.leave_one_site_out:
+            from leanseg.workflows.leave_sites_out import leave_sites_out
+
+            return leave_sites_out(options)
+        return options._completed()._train()
 
     def _completed(self) -> Train:
         """With what suits the method where the user left it open."""
@@ -229,7 +237,12 @@ class Train:
         from leanseg.methods import method_class
 
         dataset = open_dataset(self.data)
-        dataset = replace(dataset, cases=complete_splits(dataset.cases, seed=self.seed))
+        if self.leave_out is None:
+            dataset = replace(dataset, cases=complete_splits(dataset.cases, seed=self.seed))
+        else:
+            known = tuple(case for case in dataset.unlabelled if case.site != self.leave_out)
+            cases = leave_out(dataset.cases, site=self.leave_out, seed=self.seed)
+            dataset = replace(dataset, cases=cases, unlabelled=known)
         if self.labelled is not None:
             cases, lost = keep_labelled(dataset.cases, patients=self.labelled, seed=self.seed)
             dataset = replace(dataset, cases=cases, unlabelled=(*dataset.unlabelled, *lost))
@@ -284,6 +297,8 @@ class Train:
 def _say(result: Evaluation, out: Path, doubted: Path | None) -> None:
     console = Console()
     console.print(terminal_table(result.summaries))
+    if sites := by_site(result.rows):
+        console.print(terminal_sites(sites))
     for note in remarks(result):
         console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
     for comparison in result.comparisons:

@@ -1,0 +1,92 @@
+"""A site that is left out has no part in a training, and its scores are those of a model that never saw it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from leanseg.cli import main
+from workflows.test_train import FAST, discs
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SITES = {"north": range(4), "south": range(4, 8)}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = discs(tmp_path_factory.mktemp("sites") / "data")
+    rows = [f"{number},,{number},{site}\n" for site, numbers in SITES.items() for number in numbers]
+    (folder / "splits.csv").write_text("stem,split,patient,site\n" + "".join(rows))
+    return folder
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_labels_of_the_site_that_is_left_out_change_nothing_but_its_scores(data: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    for number in SITES["south"]:
+        file = other / "masks" / f"{number}.png"
+        cv2.imwrite(str(file), np.rot90(cv2.imread(str(file), cv2.IMREAD_GRAYSCALE), 2))
+    runs = [tmp_path / "a", tmp_path / "b"]
+    for folder, out in zip((data, other), runs, strict=True):
+        assert main(["train", str(folder), "--out", str(out), "--leave-out", "south", *FAST]) == 0
+    weights, scores = (
+        [(run / name).read_bytes() for run in runs] for name in ("model/model.safetensors", "scores.csv")
+    )
+    assert weights[0] == weights[1]
+    assert scores[0] != scores[1]
+    splits = {row["stem"]: row["split"] for row in read(runs[0] / "splits.csv")}
+    assert {splits[str(number)] for number in SITES["south"]} == {"test"}
+    assert {splits[str(number)] for number in SITES["north"]} == {"train", "val", "test"}
+
+
+def test_each_site_is_scored_by_the_model_that_never_saw_it(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["train", str(data), "--out", str(out), "--method", "mamba-sea", "--no-baseline", *FAST]
+    assert main([*words, "--leave-one-site-out"]) == 0
+    rows = read(out / "scores.csv")
+    assert {(row["image"], row["site"]) for row in rows} == {(str(n), site) for site in SITES for n in SITES[site]}
+    assert {row["model"] for row in rows} == {"run"}
+    for site in SITES:
+        own = {row["image"]: row["dice"] for row in read(out / f"without-{site}" / "scores.csv") if row["site"] == site}
+        assert own == {row["image"]: row["dice"] for row in rows if row["site"] == site}
+    sites = json.loads((out / "scores.json").read_text())["sites"]
+    assert [(one["site"], one["images"]) for one in sites] == [("north", 4), ("south", 4)]
+    before = (out / "scores.csv").read_bytes()
+    assert main(["train", str(data), "--out", str(out), "--resume"]) == 0
+    assert (out / "scores.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--leave-out", "east"], "names north, south"),
+        (["--leave-one-site-out", "--folds", "2"], "--folds"),
+    ],
+)
+def test_what_is_refused(
+    words: list[str], message: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(data), "--out", str(tmp_path / "run"), *FAST, *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_images_without_a_site_cannot_be_left_out_by_site(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(data, bare)
+    (bare / "splits.csv").unlink()
+    assert main(["train", str(bare), "--out", str(tmp_path / "run"), *FAST, "--leave-one-site-out"]) == 2
+    assert "images without a site" in capsys.readouterr().err
