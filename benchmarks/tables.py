@@ -41,11 +41,12 @@ TRAININGS = {
         f"med2d_segnet_{name}": "med2d_segnet"
         for name in ("polyps", "polyps_curve", "skin", "nuclei", "chest", "heart")
     },
+    **{f"domain_generalisation_{name}": "domain_generalisation" for name in ("polyps", "vessels", "skin")},
 }
 """Results and the script that makes them."""
 EXTRA = (("auroc", "AUROC", 4), ("cl_dice", "clDice", 4), ("ece", "ECE", 4))
 OBJECTS = (("jaccard", "IoU", 4), ("hd95", "HD95 (pixels)", 1), ("ece", "ECE", 4))
-EXTRAS = {"med2d_segnet": OBJECTS}
+EXTRAS = {"med2d_segnet": OBJECTS, "domain_generalisation": (("hd95", "HD95 (pixels)", 1), ("auroc", "AUROC", 4))}
 """Further columns of a script's tables: score, title, digits."""
 
 Run = Mapping[str, Any]

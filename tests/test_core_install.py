@@ -63,6 +63,25 @@ def test_help_and_the_list_of_public_sets() -> None:
     assert "chase-db1" in _leanseg("data", "prepare", "--list").stdout
 
 
+SEGMENT_AND_LIST = """
+import sys
+from leanseg.cli import main
+assert main(sys.argv[1:]) == 0
+print("loaded:", *sorted(sys.modules))
+"""
+
+
+def test_a_picture_needs_no_reader_of_volumes(make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    """Each of these would add to the time to the first mask."""
+    Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(tmp_path / "a.png")
+    words = ("segment", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--model", str(make_bundle().folder))
+    done = _without_extras(SEGMENT_AND_LIST, words)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.partition("loaded: ")[2].split())
+    assert "leanseg.inference.predictor" in loaded
+    assert not loaded & {"pydicom", "nibabel", "scipy.optimize", "pandas", "matplotlib"}
+
+
 def test_images_segment_and_score(make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
     bundle = make_bundle()
     picture = np.zeros((60, 80, 3), np.uint8)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
-from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
-from pydicom.pixels.utils import pixel_array
 
 from leanseg.errors import InputError
 from leanseg.images.dicom_geometry import Place, group, place_of, slice_geometry, stack_geometry
@@ -19,6 +15,9 @@ from leanseg.images.guard import Budget, check_file, check_finite, decoding
 from leanseg.images.image import Geometry, Image
 from leanseg.images.raster import one_channel
 from leanseg.types import Pixels
+
+if TYPE_CHECKING:  # most runs meet no DICOM file, and pydicom takes a quarter of the time to start
+    from pydicom.dataset import Dataset
 
 ENDINGS = (".dcm", ".dicom", ".ima")
 ADVICE = "Crop it or resample it to fewer pixels."
@@ -119,6 +118,8 @@ def read_dicom_mask(path: Path, *, budget: Budget) -> NDArray[Any]:
 
 def _grouped(folder: Path) -> list[list[tuple[Path, Dataset]]]:
     """Files and headers of each series, sorted by name."""
+    from pydicom import dcmread
+
     found: defaultdict[str, list[tuple[Path, Dataset]]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not is_dicom(path):
@@ -133,6 +134,10 @@ def _grouped(folder: Path) -> list[list[tuple[Path, Dataset]]]:
 
 def _read(path: Path, budget: Budget) -> tuple[Dataset, Pixels]:
     """Header and (C, N, H, W) rescaled pixels of one file."""
+    from pydicom import dcmread
+    from pydicom.pixels.processing import apply_color_lut
+    from pydicom.pixels.utils import pixel_array
+
     with decoding(path, "a DICOM image", private=True):
         header = dcmread(path)
         _check_whole(path, header)
@@ -188,6 +193,8 @@ def _rescaled(header: Dataset, stored: NDArray[Any]) -> NDArray[Any]:
         ends = -1 if signed else 2**bits - 1  # lowest plus highest stored value
         stored = (ends - stored.astype(np.int64)).astype(stored.dtype)
     if "ModalityLUTSequence" in header:
+        from pydicom.pixels.processing import apply_modality_lut
+
         return np.asarray(apply_modality_lut(stored, header), np.float32)
     factors = []
     for frame in range(len(stored)):

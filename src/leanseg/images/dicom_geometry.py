@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 from leanseg.errors import InputError
 from leanseg.images.image import Geometry
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _EXACT = 1e-3  # cosines are written with about six digits

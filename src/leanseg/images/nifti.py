@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +13,9 @@ from leanseg.images.guard import Budget, check_file, check_finite, decoding
 from leanseg.images.image import Geometry, Image
 from leanseg.images.raster import one_channel
 from leanseg.types import Pixels
+
+if TYPE_CHECKING:
+    import nibabel
 
 ENDINGS = (".nii", ".nii.gz")
 ADVICE = "Crop it or resample it to fewer voxels."
@@ -34,6 +36,8 @@ def read_nifti(path: Path, *, budget: Budget) -> Image:
     Raises:
         InputError: no NIfTI file, cut off, too large, no usable voxel size or NaN.
     """
+    import nibabel
+
     check_file(path)
     with decoding(path, "a NIfTI volume"):
         found = nibabel.load(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -191,6 +190,8 @@ def _write_mask(
 
 def _write_nifti(path: Path, values: NDArray[Any], like: PixelSource, note: str) -> None:
     """Values (*spatial) or (K, *spatial) with the affine of the source, or one made of its spacing."""
+    import nibabel
+
     if like.dims == 2:
         values = values[..., None, :, :]
     affine = like.geometry.affine

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit, logsumexp
 
 from leanseg.errors import UsageError
@@ -218,5 +217,7 @@ def _draw(values: Floats, name: str) -> Floats:
 
 def _minimise(loss: Callable[[float], float]) -> float:
     """Where a loss of the temperature is least; it has one minimum, being convex in 1 / T."""
+    from scipy.optimize import minimize_scalar
+
     found = minimize_scalar(lambda x: loss(exp(x)), bounds=(log(0.05), log(20)), method="bounded")
     return exp(found.x)
