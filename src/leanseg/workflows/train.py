@@ -45,7 +45,7 @@ class Train:
         out: the folder of the run; it ends up with model/, report.html, scores.csv, scores.json and splits.csv.
         method: how to train; "supervised" needs a mask for every training image, "wt-bcp" learns from a few masks
             and from images without, "supercl" pre-trains on both, "spatial-label-noise" doubts labels, "dr-lesions"
-            trains a network for each of several kinds of lesion.
+            trains a network for each of several kinds of lesion, "mamba-sea" prepares for sites that it never saw.
         method_keywords: constructor keywords of the method as JSON, for instance '{"mix": false}'.
         labelled: keep the masks of so many training patients; the others count as unlabelled.
         leave_out: a site (see the column "site" of splits.csv) whose images are for the test alone: a new hospital.
