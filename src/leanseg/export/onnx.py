@@ -31,7 +31,9 @@ def export_onnx(net: Any, *, channels: int) -> bytes:
     """
     torch = require("torch", extra="train")
     require("onnxscript", extra="train")
-    net = (net.folded() if hasattr(net, "folded") else net).eval().cpu()
+    from leanseg.nets.folding import folded
+
+    net = folded(net).eval().cpu()
     axes = {0: "batch"} | {axis: f"size_{axis}" for axis in range(2, 2 + net.dims)}
     example = torch.zeros(1, channels, *SIZES[0][:1] * net.dims)
     file = io.BytesIO()

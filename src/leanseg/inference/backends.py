@@ -163,6 +163,7 @@ class TorchBackend:
     def __init__(self, part: Part, weights: Path, *, threads: int | None = None, device: str = "cpu") -> None:
         self._torch = require("torch", extra="train")
         from leanseg import nets
+        from leanseg.nets.folding import folded
 
         if device == "cuda" and not self._torch.cuda.is_available():
             raise UsageError("torch finds no CUDA device here; use --device cpu")
@@ -173,8 +174,7 @@ class TorchBackend:
         net = nets.create(part.net, **part.keywords)
         _load(net, weights)
         self._format: Any = self._torch.channels_last if part.dims == 2 else self._torch.channels_last_3d
-        folded: Any = getattr(net.eval(), "folded", None)
-        ready: Any = folded() if folded is not None else net
+        ready: Any = folded(net.eval())
         self._net = ready.to(device=device, memory_format=self._format)
         self._device = device
 

@@ -15,6 +15,7 @@ from leanseg.methods.e_step import as_classes, bound_by_correlation, fit_field, 
 from leanseg.methods.error_prior import ErrorPrior
 from leanseg.methods.label_error_field import data_term
 from leanseg.methods.segmenter import Segmenter
+from leanseg.nets.folding import folded
 
 
 class NoisySegmenter(Segmenter):
@@ -77,7 +78,7 @@ class NoisySegmenter(Segmenter):
         """
         super().on_train_batch_end(outputs, batch, step)
         if self.trainer.is_last_batch and self.global_step >= self.warm_up:
-            self._expect(self.averaged.eval())
+            self._expect(folded(self.averaged.eval()))
 
     def _expect(self, net: torch.nn.Module) -> None:
         """Each image is fitted by one of the processes; the first one learns from all of them."""

@@ -21,6 +21,7 @@ from leanseg.methods.noisy_segmenter import NoisySegmenter
 from leanseg.methods.schedule import Schedule
 from leanseg.methods.stage import Method, Stage
 from leanseg.methods.supervised import settled
+from leanseg.nets.folding import folded
 
 CHOICES = (0.0, 0.5, 0.75, 0.9)
 """Correlations that "auto" compares."""
@@ -127,7 +128,7 @@ class SpatialLabelNoise(Method):
 
         A validation image, which taught the network nothing, gets its field here.
         """
-        found, prior = {}, self.prior.arguments()
+        found, prior, net = {}, self.prior.arguments(), folded(net)
         known = [(sample, field, self.e_steps) for sample, field in zip(self._train, self._fields, strict=True)]
         fresh = [(sample, unknown_field(sample), FROM_SCRATCH) for sample in self._val]
         for sample, field, steps in (*known, *fresh):

@@ -14,6 +14,20 @@ Convolution = nn.Conv2d | nn.ConvTranspose2d | nn.Conv3d | nn.ConvTranspose3d
 Norm = nn.BatchNorm2d | nn.BatchNorm3d
 
 
+def folded(net: nn.Module) -> nn.Module:
+    """A copy for use only, with equal outputs in less time; the network itself where it cannot fold.
+
+    Example:
+        >>> from leanseg.nets.mini_net import MiniNet
+        >>> net = MiniNet()
+        >>> sum(p.numel() for p in folded(net).parameters()) < sum(p.numel() for p in net.parameters())
+        True
+    """
+    fold = getattr(net, "folded", None)
+    copy: nn.Module = net if fold is None else fold()
+    return copy
+
+
 @torch.no_grad()
 def fold_conv_norm(layers: nn.Sequential) -> None:
     """Fold, in place, every batch normalisation into the convolution right before it.
