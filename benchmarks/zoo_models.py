@@ -118,8 +118,8 @@ MODELS = {
         ),
         options={"field_of_view": "fundus", "diameter": 1024, "foreground": 0.5, "loss": "tversky"},
         licence="cc-by-4.0",
-        text="Segments hard exudates on colour fundus photographs. Reflections, the optic disc and cotton-wool spots can "
-        "pass for exudates; no other camera has tested it.",
+        text="Segments hard exudates on colour fundus photographs. Reflections, the optic disc and cotton-wool spots "
+        "can pass for exudates; no other camera has tested it.",
         tags=("fundus", "diabetic-retinopathy", "exudates", "mini-net"),
     ),
 }
