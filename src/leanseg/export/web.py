@@ -95,8 +95,7 @@ def _archive_here() -> Path:
     raise UsageError(
         f"the page runs on {RUNTIME} {VERSION} (MIT), which does not come with leanseg. Get it once (33 MB):\n"
         f"  {GET}\n"
-        f"or, without Node.js:\n"
-        f"  curl -O https://registry.npmjs.org/{RUNTIME}/-/{ARCHIVE}\n"
+        f"or, without Node.js, download version {VERSION} of the npm package {RUNTIME} in a browser.\n"
         f"Then run this again in the same folder, or name the file: --runtime path/to/{ARCHIVE}"
     )
 
