@@ -62,8 +62,8 @@ class Chromium:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.wait()
+        self.process.kill()
+        self.process.wait()
         os.close(self._to)
         os.close(self._from)
 
@@ -129,7 +129,7 @@ class Chromium:
                 os.dup2(end, number)
 
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen(command, preexec_fn=arrange, close_fds=False, **quiet)
+        self.process = subprocess.Popen(command, preexec_fn=arrange, close_fds=False, **quiet)
         for end in (their_in, their_out, *ends):
             os.close(end)
 

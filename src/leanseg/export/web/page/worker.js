@@ -36,7 +36,7 @@ const tasks = {
     const { height, width } = image;
     const picture = pictureOf(image);
     const quality = appraise(ready.model, prepared, probabilities, height, width);
-    const seconds = (performance.now() - begun) / 1000;
+    const seconds = performance.measure("segment", { start: begun }).duration / 1000;
     const answer = { picture, probabilities, field: prepared.field, height, width, quality, seconds };
     return { answer, moved: [probabilities.buffer, prepared.field.buffer, picture.pixels.buffer] };
   },
