@@ -59,6 +59,7 @@ def main() -> None:
         _write(name, training_page(_read(name), script))
     _write("metrics_speed", speed_page(_read("metrics_speed")))
     _write("quality_cost", cost_page(_read("quality_cost")))
+    _write("browser", browser_page(_read("browser")))
     _write("pareto", pareto_page(_read("pareto")))
     for name in ("instances_monuseg", "instances_dsb2018"):
         _write(name, instance_page(_read(name)))
@@ -202,6 +203,23 @@ def cost_page(content: Mapping[str, Any] | None) -> str:
     size = " x ".join(map(str, run["pixels"]))
     text = f"On a photograph of {size} pixels it takes {run['share_of_the_rest']:.0%} of what the bundled model takes"
     return f"{text} without it (one thread, `benchmarks/quality_cost.py`, commit {run['commit']}).\n"
+
+
+def browser_page(content: Mapping[str, Any] | None) -> str:
+    """How long the page takes for each image, beside Python, and whether the masks are the same."""
+    if content is None:
+        return "*Not run yet: `make bench NAME=browser`.*\n"
+    single, threaded = content["runs"]
+    head = ["image", "pixels", "seconds", "the first time", "threads allowed", "Python", "same pixels"]
+    lines = [_row(head), _row(["---", *["---:"] * 6])]
+    for row, other in zip(single["images"], threaded["images"], strict=True):
+        times = [row["seconds"], row["first_seconds"], other["seconds"], row["python_seconds"]]
+        size, same = " × ".join(map(str, row["pixels"])), min(row["agreement"], other["agreement"])
+        lines.append(_row([row["image"], size, *(f"{value:.2f}" for value in times), f"{same:.2%}"]))
+    made = f"`vessels` in {single['browser'].split()[-2]} and ONNX Runtime in Python, one thread of "
+    made += f"{single['machine']['cpu']} with {single['machine']['cores']} cores: medians of {single['repeats']} images "
+    made += f"after the first. The page was ready after {single['seconds_to_load']:.1f} s. Made by "
+    return "\n".join(lines) + f"\n\n{made}`benchmarks/browser.py`, commit {single['commit']}.\n"
 
 
 def pareto_page(content: Mapping[str, Any] | None) -> str:
