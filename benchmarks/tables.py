@@ -214,11 +214,11 @@ def browser_page(content: Mapping[str, Any] | None) -> str:
     lines = [_row(head), _row(["---", *["---:"] * 6])]
     for row, other in zip(single["images"], threaded["images"], strict=True):
         times = [row["seconds"], row["first_seconds"], other["seconds"], row["python_seconds"]]
-        size, same = " × ".join(map(str, row["pixels"])), min(row["agreement"], other["agreement"])
+        size, same = " x ".join(map(str, row["pixels"])), min(row["agreement"], other["agreement"])
         lines.append(_row([row["image"], size, *(f"{value:.2f}" for value in times), f"{same:.2%}"]))
     made = f"`vessels` in {single['browser'].split()[-2]} and ONNX Runtime in Python, one thread of "
-    made += f"{single['machine']['cpu']} with {single['machine']['cores']} cores: medians of {single['repeats']} images "
-    made += f"after the first. The page was ready after {single['seconds_to_load']:.1f} s. Made by "
+    made += f"{single['machine']['cpu']} with {single['machine']['cores']} cores: medians of {single['repeats']} "
+    made += f"images after the first. The page was ready after {single['seconds_to_load']:.1f} s. Made by "
     return "\n".join(lines) + f"\n\n{made}`benchmarks/browser.py`, commit {single['commit']}.\n"
 
 
