@@ -61,10 +61,18 @@ class Likeness:
         """
         if self.distance(looks) <= self.limit:
             return False, ()
+        return True, self.respects(looks) or ("an unusual combination of brightness, contrast and detail",)
+
+    def respects(self, looks: NDArray[np.float64], *, striking: float = STRIKING) -> tuple[str, ...]:
+        """In which up to three respects images differ, the most striking first.
+
+        Args:
+            looks: (D,) of one image, or the mean of several.
+            striking: standard deviations from which a respect is named.
+        """
         standard = self._standard(looks)
-        order = [n for n in np.argsort(-np.abs(standard), kind="stable") if abs(standard[n]) >= STRIKING]
-        reasons = dict.fromkeys(_say(self.names[n], bool(standard[n] > 0)) for n in order[:3])
-        return True, tuple(reasons) or ("an unusual combination of brightness, contrast and detail",)
+        order = [n for n in np.argsort(-np.abs(standard), kind="stable") if abs(standard[n]) >= striking]
+        return tuple(dict.fromkeys(spell_out(self.names[n])[int(standard[n] > 0)] for n in order[:3]))
 
     def distance(self, looks: NDArray[np.float64]) -> float:
         """Mahalanobis's distance, divided by the root of D: about 1 for training images."""
@@ -92,6 +100,13 @@ class Likeness:
         return cls(**{**plain, "precision": tuple(tuple(row) for row in plain["precision"])})
 
 
-def _say(name: str, more: bool) -> str:
+def spell_out(name: str) -> tuple[str, str]:
+    """What a small and what a large value of a measure means.
+
+    Example:
+        >>> spell_out("level of grey")
+        ('darker (grey)', 'brighter (grey)')
+    """
     what, _, channel = name.partition(" of ")
-    return WORDS[what][more] + (f" ({channel})" if channel else "")
+    less, more = (words + (f" ({channel})" if channel else "") for words in WORDS[what])
+    return less, more

@@ -156,6 +156,22 @@ class EstimateReport(Report):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SitesReport(Report):
+    """What ``data check --out`` says of a data set's sites.
+
+    Args:
+        table: one row for each site.
+        charts: every image's measure: what is measured, what it means, and one row for each site.
+        pictures: some images of each site.
+    """
+
+    template: ClassVar[str] = "sites.html"
+    table: Table
+    charts: Sequence[tuple[str, str, Sequence[Dots]]] = ()
+    pictures: Sequence[Picture] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateReport(Report):
     """What ``evaluate`` says.
 

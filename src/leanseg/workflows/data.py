@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +23,8 @@ from leanseg.data.public import PUBLIC, public_set
 from leanseg.data.repair import repair_dataset
 from leanseg.data.splits import SHARES, split_cases, write_splits
 from leanseg.errors import InputError, UsageError
+from leanseg.workflows.compare_sites import compare_sites
+from leanseg.workflows.site_report import site_words, write_sites
 
 SHOWN = 3
 """Files that are named for each kind of finding on the screen; JSON names all."""
@@ -36,11 +38,13 @@ class Check:
         data: the data set.
         json: print everything as JSON instead of one screen of text.
         threads: images that are read at the same time.
+        out: a folder for a page of pictures and charts, and a table, that show how the data set's sites differ.
     """
 
     data: tyro.conf.Positional[Path]
     json: bool = False
     threads: int = 4
+    out: Path | None = None
 
     def run(self) -> int:
         """Check, print, and return 0 or 1."""
@@ -61,7 +65,15 @@ class Check:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("reading images", total=len(dataset.cases) + len(dataset.unlabelled))
             report = check_dataset(dataset, threads=self.threads, advance=lambda: progress.advance(task))
-        return report, dataset.notes
+        sites = compare_sites(dataset) if report.ok else None
+        if sites is None and self.out is not None:
+            why = "mend the errors first" if not report.ok else "name at least two sites in splits.csv (column 'site')"
+            return report, (*dataset.notes, f"--out shows how sites differ; {why}")
+        if sites is None:
+            return report, dataset.notes
+        words = {f"site {shift.site}": site_words(shift) for shift in sites.shifts}
+        pages = [f"{write_sites(sites, dataset, self.out)} shows how the sites differ"] if self.out else []
+        return replace(report, facts={**report.facts, **words}), (*dataset.notes, *pages)
 
 
 @dataclass(kw_only=True)
@@ -184,7 +196,7 @@ def _public_table() -> Table:
 def _show(console: Console, report: CheckReport, notes: Sequence[str]) -> None:
     width = max((len(name) for name in report.facts), default=0)
     for name, text in report.facts.items():
-        console.print(f"{escape(name):{width}}  {escape(text)}", highlight=False)
+        console.print(f"{escape(name):{width}}  {escape(text)}", highlight=False, soft_wrap=True)
     for note in notes:
         console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
     for colour, word, findings in (("yellow", "warning", report.warnings), ("red", "error", report.errors)):
