@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from leanseg.data.dataset import Case, Dataset, size_text
@@ -26,6 +27,9 @@ LONGEST = 512
 
 SHOWN, TILE = 6, 220
 """Images of a site that are shown, and their size in pixels."""
+
+FRAME = 24
+"""Grey around them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,7 @@ def compare_sites(dataset: Dataset) -> Sites | None:
     looks: list[NDArray[np.float64]] = []
     tiles: dict[str, list[Rgb]] = {}
     shapes: dict[str, set[tuple[int, ...]]] = {}
-    for case in track(cases, description="comparing sites", transient=True):
+    for case in track(cases, "comparing sites", console=Console(stderr=True), transient=True):
         image = dataset.read_image(case)
         looks.append(appearance(settings.prepare(image))[:-1])
         shapes.setdefault(case.site, set()).add(image.shape)
@@ -104,4 +108,4 @@ def _tile(image: Image) -> Rgb:
     height, width = shown.shape[:2]
     top, left = (TILE - height) // 2, (TILE - width) // 2
     edges = (top, TILE - height - top, left, TILE - width - left)
-    return np.asarray(cv2.copyMakeBorder(shown, *edges, cv2.BORDER_CONSTANT, value=(22, 24, 28)), np.uint8)
+    return np.asarray(cv2.copyMakeBorder(shown, *edges, cv2.BORDER_CONSTANT, value=(FRAME,) * 3), np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from leanseg.metrics.intervals import bootstrap_mean
 from leanseg.quality.likeness import spell_out
 from leanseg.report.charts import Dots
 from leanseg.report.contents import Picture, SitesReport, Table
+from leanseg.report.figures import Rgb
 from leanseg.report.html import write_report
-from leanseg.workflows.compare_sites import LONGEST, SHOWN, TILE, Sites
+from leanseg.workflows.compare_sites import FRAME, LONGEST, SHOWN, TILE, Sites
 
 MEASURES = 4
 """Charts of single measures: those in which the sites differ most."""
@@ -72,20 +74,19 @@ def _page(sites: Sites, dataset: Dataset, distances: NDArray[np.float64]) -> Sit
     for column in _telling(sites):
         less, more = spell_out(sites.names[column])
         charts.append((sites.names[column], f"Left: {less}. Right: {more}.", _dots(sites, sites.looks[:, column])))
-    sheets = {shift.site: np.concatenate(sites.tiles[shift.site], axis=1) for shift in sites.shifts}
+    sheets = {site: _sheet(tiles) for site, tiles in sites.tiles.items()}
     count = {site: sum(case.site == site for case in sites.cases) for site in sheets}
     return SitesReport(
         title=f"Sites of {dataset.name or dataset.root.name}",
         facts={"images compared": len(sites.cases), "sites": len(sites.shifts)},
         table=Table(
-            columns=("site", "images compared", "size", "unlike the other sites", "on average"),
+            columns=("site", "images compared", "size", "unlike the other sites"),
             rows=[
                 (
                     s.site,
                     count[s.site],
                     sites.sizes[s.site],
                     None if s.unlike is None else f"{s.unlike:.0%}".replace("%", " %"),
-                    ", ".join(s.respects),
                 )
                 for s in sites.shifts
             ],
@@ -98,6 +99,12 @@ def _page(sites: Sites, dataset: Dataset, distances: NDArray[np.float64]) -> Sit
             Picture.of(sheets[s.site], title=s.site, caption=site_words(s), longest=SHOWN * TILE) for s in sites.shifts
         ],
     )
+
+
+def _sheet(tiles: Sequence[Rgb]) -> Rgb:
+    """Pictures side by side, as wide for few of them as for many."""
+    sheet = np.concatenate(tiles, axis=1)
+    return np.pad(sheet, ((0, 0), (0, SHOWN * TILE - sheet.shape[1]), (0, 0)), constant_values=FRAME)
 
 
 def _telling(sites: Sites) -> list[int]:
