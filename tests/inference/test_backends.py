@@ -124,6 +124,23 @@ def test_masks_of_a_photograph_are_the_same():
     assert (one == other).mean() >= 0.9999
 
 
+@openvino
+def test_half_precision_changes_few_pixels_of_a_photograph():
+    image = Image(np.ascontiguousarray(retina()[::2, ::2].transpose(2, 0, 1)))
+    bundle = read_bundle("vessels")
+    full = Predictor(bundle=bundle, backend="openvino").predict(image, probabilities=True)
+    half = Predictor(bundle=bundle, backend="openvino", half=True).predict(image, probabilities=True)
+    assert (full.labels == half.labels).mean() >= 0.999
+    assert np.abs(full.probabilities - half.probabilities).mean() < 0.01
+
+
+def test_half_precision_needs_another_backend_than_onnx(make_bundle, monkeypatch):
+    with pytest.raises(UsageError, match="half needs backend openvino or torch"):
+        Predictor(bundle=make_bundle(), backend="onnx", half=True)
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    assert fastest([Part(net="mini-net", onnx="a.onnx")], half=True) == "torch"
+
+
 def test_a_backend_without_a_file(make_bundle):
     bundle = make_bundle()
     with pytest.raises(UsageError, match="no file for the torch backend; use backend='onnx'"):
@@ -167,6 +184,14 @@ def test_torch_gives_the_logits_of_the_net(weighted):
     found = TorchBackend(bundle.parts[0], bundle.path("w.safetensors")).run(pixels)
     with torch.no_grad():
         np.testing.assert_allclose(found, net(torch.from_numpy(pixels)).numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_torch_in_half_precision_is_near_and_not_equal(weighted):
+    _, bundle = weighted
+    pixels = np.random.default_rng(0).normal(size=(1, 3, 24, 20)).astype(np.float32)
+    full, half = (TorchBackend(bundle.parts[0], bundle.path("w.safetensors"), half=one).run(pixels) for one in (False, True))
+    assert half.dtype == np.float32 and not np.array_equal(full, half)
+    np.testing.assert_allclose(half, full, atol=0.05 * np.abs(full).max())
 
 
 def test_tiles_of_mini_net_equal_the_whole(weighted, monkeypatch):

@@ -83,25 +83,26 @@ class OnnxBackend:
 
 
 class OpenVinoBackend:
-    """A graph in OpenVINO on the processor, in full precision.
+    """A graph in OpenVINO on the processor.
 
     It is compiled once for images of any size.
 
     Args:
         path: the ``.onnx`` file, or the ``.xml`` file of an exported model with its ``.bin`` beside it.
         threads: processor threads; all by default.
+        half: compute in bfloat16 where the processor can.
 
     Raises:
         MissingExtra: OpenVINO is not installed.
         InputError: the file is no graph with one input and one output, or OpenVINO does not know its operations.
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, threads: int | None = None, half: bool = False) -> None:
         core = _core()
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             # Left to itself it takes bfloat16 or half precision where the processor has them.
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
             # Pinned threads of two runs would share the first cores and leave the others idle.
             "ENABLE_CPU_PINNING": False,
         }
@@ -153,6 +154,7 @@ class TorchBackend:
         weights: the ``.safetensors`` file.
         threads: processor threads; all by default. It holds for all of torch.
         device: "cpu", "cuda" or "mps".
+        half: compute convolutions and products in bfloat16.
 
     Raises:
         MissingExtra: torch is not installed.
@@ -160,7 +162,9 @@ class TorchBackend:
         UsageError: the net is unknown, or the device is not there.
     """
 
-    def __init__(self, part: Part, weights: Path, *, threads: int | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, part: Part, weights: Path, *, threads: int | None = None, device: str = "cpu", half: bool = False
+    ) -> None:
         self._torch = require("torch", extra="train")
         from leanseg import nets
         from leanseg.nets.folding import folded
@@ -177,25 +181,30 @@ class TorchBackend:
         ready: Any = folded(net.eval())
         self._net = ready.to(device=device, memory_format=self._format)
         self._device = device
+        self._half = half
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of pixels."""
-        with self._torch.inference_mode():
+        with (
+            self._torch.inference_mode(),
+            self._torch.autocast(self._device, dtype=self._torch.bfloat16, enabled=self._half),
+        ):
             batch = self._torch.from_numpy(pixels).to(device=self._device, memory_format=self._format)
             logits: NDArray[np.float32] = self._net(batch).float().cpu().contiguous().numpy()
         return logits
 
 
-def fastest(parts: Sequence[Part], *, device: str = "cpu") -> BackendName:
+def fastest(parts: Sequence[Part], *, device: str = "cpu", half: bool = False) -> BackendName:
     """The fastest backend that is installed for the networks of a model.
 
     Args:
         parts: the networks.
         device: where they run.
+        half: in bfloat16, which ONNX Runtime's graphs here are not for.
 
     Returns:
         "torch" where a network has no graph or the device is "mps"; "openvino" on the processor, where it is installed;
-        else "onnx".
+        else "onnx", or "torch" for half precision.
 
     Example:
         >>> fastest([Part(net="mini-net", onnx="model.onnx")], device="cuda")
@@ -203,11 +212,19 @@ def fastest(parts: Sequence[Part], *, device: str = "cpu") -> BackendName:
     """
     if device == "mps" or any(part.onnx is None for part in parts):
         return "torch"
-    return "openvino" if device == "cpu" and find_spec("openvino") is not None else "onnx"
+    if device == "cpu" and find_spec("openvino") is not None:
+        return "openvino"
+    return "torch" if half else "onnx"
 
 
 def open_backend(
-    part: Part, bundle: Bundle, *, kind: BackendName = "auto", threads: int | None = None, device: str = "cpu"
+    part: Part,
+    bundle: Bundle,
+    *,
+    kind: BackendName = "auto",
+    threads: int | None = None,
+    device: str = "cpu",
+    half: bool = False,
 ) -> Backend:
     """Load one network of a bundle.
 
@@ -217,23 +234,27 @@ def open_backend(
         kind: what computes it; "auto" is :func:`fastest`.
         threads: processor threads; all by default.
         device: where it runs.
+        half: in bfloat16.
 
     Raises:
-        UsageError: the bundle has no file for this backend, or the backend does not run on the device.
+        UsageError: the bundle has no file for this backend, or the backend does not run on the device or not in
+            half precision.
     """
-    kind = fastest(bundle.parts, device=device) if kind == "auto" else kind
+    kind = fastest(bundle.parts, device=device, half=half) if kind == "auto" else kind
     file = part.weights if kind == "torch" else part.onnx
     if file is None:
         other = "device='cpu'" if device == "mps" else "backend='onnx'" if kind == "torch" else "backend='torch'"
         raise UsageError(f"the model {bundle.name} has no file for the {kind} backend; use {other}")
     path = bundle.path(file)
     if kind == "torch":
-        return TorchBackend(part, path, threads=threads, device=device)
+        return TorchBackend(part, path, threads=threads, device=device, half=half)
     if kind == "onnx":
+        if half:
+            raise UsageError("the onnx backend computes in full precision; half needs backend openvino or torch")
         return OnnxBackend(path, threads=threads, device=device)
     if device != "cpu":
         raise UsageError(f"the openvino backend runs on cpu, not on {device!r}; use backend='auto'")
-    return OpenVinoBackend(path, threads=threads)
+    return OpenVinoBackend(path, threads=threads, half=half)
 
 
 def _load(net: nn.Module, weights: Path) -> None:

@@ -25,14 +25,23 @@ class Ensemble:
         threads: processor threads; all by default.
         device: where they run.
         flips: average also over the image mirrored up-down, left-right and both.
+        half: compute in bfloat16.
     """
 
     def __init__(
-        self, bundle: Bundle, *, kind: BackendName, threads: int | None = None, device: str = "cpu", flips: bool = False
+        self,
+        bundle: Bundle,
+        *,
+        kind: BackendName,
+        threads: int | None = None,
+        device: str = "cpu",
+        flips: bool = False,
+        half: bool = False,
     ) -> None:
         parts = bundle.parts
         self._nets: list[tuple[Backend, tuple[float, ...]]] = [
-            (open_backend(part, bundle, kind=kind, threads=threads, device=device), part.temperature) for part in parts
+            (open_backend(part, bundle, kind=kind, threads=threads, device=device, half=half), part.temperature)
+            for part in parts
         ]
         self._classes = bundle.classes
         self._name = bundle.name

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tyro
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from leanseg.data.dataset import SPLITS, Case, Dataset
 from leanseg.data.folder import open_dataset
 from leanseg.errors import UsageError
+from leanseg.inference.backends import BackendName
 from leanseg.inference.instances import instances
 from leanseg.inference.memory import parse_memory
 from leanseg.report.contents import EvaluateReport
@@ -55,6 +56,8 @@ class Evaluate:
         threads: processor threads; all by default.
         memory: the most memory for one image, for instance 2GB.
         device: cpu, cuda or mps.
+        backend: what computes the model; auto takes the fastest that is installed.
+        half: compute in bfloat16, by openvino or torch.
     """
 
     data: tyro.conf.Positional[Path]
@@ -72,6 +75,8 @@ class Evaluate:
     threads: int | None = None
     memory: str | None = None
     device: str = "cpu"
+    backend: BackendName = "auto"
+    half: bool = False
 
     def run(self) -> Evaluation:
         """Score, print a table, and write the results.
@@ -124,8 +129,18 @@ class Evaluate:
 
     def _contestants(self, dataset: Dataset) -> list[Contestant]:
         memory = None if self.memory is None else parse_memory(self.memory)
-        options: dict[str, Any] = {"device": self.device, "threads": self.threads, "flips": self.flips}
-        contestants: list[Contestant] = [*models(self.model, dataset.classes, **options, memory=memory)]
+        contestants: list[Contestant] = [
+            *models(
+                self.model,
+                dataset.classes,
+                device=self.device,
+                threads=self.threads,
+                memory=memory,
+                flips=self.flips,
+                backend=self.backend,
+                half=self.half,
+            )
+        ]
         if self.predictions is not None:
             contestants.append(MaskFolder(self.predictions, classes=dataset.classes))
         return contestants
