@@ -189,7 +189,8 @@ def test_torch_gives_the_logits_of_the_net(weighted):
 def test_torch_in_half_precision_is_near_and_not_equal(weighted):
     _, bundle = weighted
     pixels = np.random.default_rng(0).normal(size=(1, 3, 24, 20)).astype(np.float32)
-    full, half = (TorchBackend(bundle.parts[0], bundle.path("w.safetensors"), half=one).run(pixels) for one in (False, True))
+    weights = bundle.path("w.safetensors")
+    full, half = (TorchBackend(bundle.parts[0], weights, half=one).run(pixels) for one in (False, True))
     assert half.dtype == np.float32 and not np.array_equal(full, half)
     np.testing.assert_allclose(half, full, atol=0.05 * np.abs(full).max())
 
