@@ -30,7 +30,7 @@ EVERYBODY = 18
 """Training patients that are not for validation."""
 
 RECIPE: dict[str, Any] = {
-    "epochs": 12, "epoch_steps": 250, "crop": 112, "batch": 4, "threads": 1, "precision": "bf16-mixed",
+    "epochs": 24, "epoch_steps": 250, "crop": 112, "batch": 4, "threads": 1, "precision": "bf16-mixed",
     "baseline": False, "loss_keywords": {"pooled": True},
 }  # fmt: skip
 """Developed on the validation patients; the first arm learns from the same crops, as many steps, with the same loss."""

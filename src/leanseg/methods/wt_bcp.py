@@ -55,7 +55,7 @@ class WtBcp(Method):
         net: nn.Module,
         loss: nn.Module,
         schedule: Schedule,
-        pretrain: float = 0.6,
+        pretrain: float = 0.33,
         mix_rate: float = 0.1,
         box: float = 2 / 3,
         pseudo_weight: float = 0.5,
