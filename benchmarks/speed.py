@@ -33,7 +33,7 @@ from leanseg.images.image import Image
 from leanseg.images.resample import whole
 from speed_runner import UNETS
 
-SIDES, THREADS, ROUNDS = (256, 512, 1024), (1, 2), 3
+SIDES, THREADS, ROUNDS = (256, 512, 1024), (1, 2), 2
 PLAIN = "ONNX Runtime, plain export"
 EXACT = "torch, as trained"
 OURS = (
@@ -42,7 +42,8 @@ OURS = (
 )  # fmt: skip
 PEERS = ("nnU-Net, 2-D default", "MONAI BasicUNet", "smp U-Net, ResNet-34", "smp U-Net, MobileNetV2")
 SLOW = {*UNETS, *PEERS}
-REPEATS = {False: 12, True: 3}
+REPEATS = {False: 12, True: 1}
+"""Calls after the first one, of small and of large networks."""
 
 
 def main() -> None:
