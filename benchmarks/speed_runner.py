@@ -1,6 +1,6 @@
 """One network on one number of threads, in a process of its own; ``speed.py`` starts it.
 
-    python benchmarks/speed_runner.py ARM THREADS FOLDER REPEATS
+    python benchmarks/speed_runner.py ARM THREADS FOLDER REPEATS        (of 256 pixels; fewer of larger images)
 
 Also runs in an environment of the peers, without leanseg. FOLDER holds graphs, weights and image-SIDE.npy. Prints one
 line of JSON for each side: seconds, processor seconds, and the peak memory so far in bytes.
@@ -30,7 +30,7 @@ def main() -> None:
         pixels = np.load(file)
         answer = np.asarray(run(pixels), np.float32)
         seconds, processor = [], []
-        for _ in range(repeats):
+        for _ in range(max(1, repeats * 256 // pixels.shape[-1])):
             begun, used = time.perf_counter(), time.process_time()
             run(pixels)
             seconds.append(time.perf_counter() - begun)
