@@ -31,11 +31,9 @@ from leanseg import nets
 from leanseg.bundle import Bundle, read_bundle
 from leanseg.images.image import Image
 from leanseg.images.resample import whole
-from speed_runner import UNETS
+from speed_runner import EXACT, PLAIN, UNETS
 
 SIDES, THREADS, ROUNDS = (256, 512, 1024), (1, 2), 2
-PLAIN = "ONNX Runtime, plain export"
-EXACT = "torch, as trained"
 OURS = (
     EXACT, "torch, folded", "torch, folded, channels last", "torch, folded, bf16", "torch, folded, compiled", PLAIN,
     "ONNX Runtime, folded", "OpenVINO, f32", "OpenVINO, bf16", "OpenVINO, int8", *UNETS,

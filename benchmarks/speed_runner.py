@@ -20,6 +20,9 @@ import numpy as np
 
 Run = Callable[[Any], Any]
 
+EXACT, PLAIN = "torch, as trained", "ONNX Runtime, plain export"
+"""What masks and times are compared with."""
+
 UNETS = {"U-Net, 1.9 M": [16, 32, 64, 128, 256], "U-Net, 31 M": [64, 128, 256, 512, 1024]}
 
 

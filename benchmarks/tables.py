@@ -22,9 +22,11 @@ from leanseg.metrics.intervals import Estimate, bootstrap_mean, compare
 from lesion_tables import lesion_page
 from quality_sets import SOURCES
 from quality_tables import pages as quality_pages
+from speed_tables import browser_page, network_pages, start_up_page
 
 RESULTS = Path(__file__).parent / "results"
 PAGES = Path(__file__).parents[1] / "docs" / "_generated"
+PICTURES = Path(__file__).parents[1] / "docs" / "images"
 TRAININGS = {
     **{name: name for name in ("mini_net_drive", "mini_net_chase", "mini_net_transfer", "vessel_baselines", "vessels")},
     "mini_net_isic2017": "mini_net_modalities",
@@ -60,6 +62,9 @@ def main() -> None:
     _write("metrics_speed", speed_page(_read("metrics_speed")))
     _write("quality_cost", cost_page(_read("quality_cost")))
     _write("browser", browser_page(_read("browser")))
+    _write("start_up", start_up_page(_read("start_up")))
+    for name, text in network_pages(_read("speed"), picture=PICTURES / "speed.svg").items():
+        _write(name, text)
     _write("pareto", pareto_page(_read("pareto")))
     for name in ("instances_monuseg", "instances_dsb2018"):
         _write(name, instance_page(_read(name)))
@@ -203,23 +208,6 @@ def cost_page(content: Mapping[str, Any] | None) -> str:
     size = " x ".join(map(str, run["pixels"]))
     text = f"On a photograph of {size} pixels it takes {run['share_of_the_rest']:.0%} of what the bundled model takes"
     return f"{text} without it (one thread, `benchmarks/quality_cost.py`, commit {run['commit']}).\n"
-
-
-def browser_page(content: Mapping[str, Any] | None) -> str:
-    """How long the page takes for each image, beside Python, and whether the masks are the same."""
-    if content is None:
-        return "*Not run yet: `make bench NAME=browser`.*\n"
-    single, threaded = content["runs"]
-    head = ["image", "pixels", "seconds", "the first time", "threads allowed", "Python", "same pixels"]
-    lines = [_row(head), _row(["---", *["---:"] * 6])]
-    for row, other in zip(single["images"], threaded["images"], strict=True):
-        times = [row["seconds"], row["first_seconds"], other["seconds"], row["python_seconds"]]
-        size, same = " x ".join(map(str, row["pixels"])), min(row["agreement"], other["agreement"])
-        lines.append(_row([row["image"], size, *(f"{value:.2f}" for value in times), f"{same:.2%}"]))
-    made = f"`vessels` in {single['browser'].split()[-2]} and ONNX Runtime in Python, one thread of "
-    made += f"{single['machine']['cpu']} with {single['machine']['cores']} cores: medians of {single['repeats']} "
-    made += f"images after the first. The page was ready after {single['seconds_to_load']:.1f} s. Made by "
-    return "\n".join(lines) + f"\n\n{made}`benchmarks/browser.py`, commit {single['commit']}.\n"
 
 
 def pareto_page(content: Mapping[str, Any] | None) -> str:
