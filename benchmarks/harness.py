@@ -76,9 +76,10 @@ class Results:
         if self.file.is_file():
             self.content = json.loads(self.file.read_text(encoding="utf-8"))
 
-    def holds(self, arm: str, seed: int) -> bool:
+    def holds(self, arm: str, seed: int, **more: Any) -> bool:
         """Whether a run is there already."""
-        return any(run["arm"] == arm and run["seed"] == seed for run in self.content["runs"])
+        wanted = {"arm": arm, "seed": seed, **more}
+        return any(wanted.items() <= run.items() for run in self.content["runs"])
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Keep a run at once."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from leanseg.report._axes import COLOURS, document, line, text
 
@@ -12,15 +11,14 @@ SIDE = 512
 WIDTH, LEFT, RIGHT, STEP = 780, 210, 700, 24
 
 
-def bars(run: Mapping[str, Any], milliseconds: Mapping[tuple[str, int, int], float]) -> str:
+def bars(best: Mapping[tuple[str, int, int], tuple[float, ...]], *, ours: Collection[str]) -> str:
     """An SVG that stands by itself.
 
     Args:
-        run: the record of the benchmark.
-        milliseconds: by arm, threads and side.
+        best: by arm, threads and side; milliseconds come first.
+        ours: the arms that are Mini-Net.
     """
-    ours = set(run["agreement"])
-    times = sorted((time, arm) for (arm, threads, side), time in milliseconds.items() if (threads, side) == (1, SIDE))
+    times = sorted((found[0], arm) for (arm, threads, side), found in best.items() if (threads, side) == (1, SIDE))
     first, last = math.floor(math.log10(times[0][0])), math.ceil(math.log10(times[-1][0]))
     bottom = 30 + STEP * len(times)
 

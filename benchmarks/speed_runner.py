@@ -23,6 +23,9 @@ Run = Callable[[Any], Any]
 EXACT, PLAIN = "torch, as trained", "ONNX Runtime, plain export"
 """What masks and times are compared with."""
 
+ROOFLINE = "roofline"
+"""The record of what the machine can do."""
+
 UNETS = {"U-Net, 1.9 M": [16, 32, 64, 128, 256], "U-Net, 31 M": [64, 128, 256, 512, 1024]}
 
 
@@ -40,7 +43,7 @@ def main() -> None:
             processor.append(time.process_time() - used)
         row = {"side": pixels.shape[-1], "seconds": seconds, "processor": processor, "peak_bytes": _peak()}
         if answer.shape[1] == 1:
-            np.save(folder / f"answer-{arm}-{pixels.shape[-1]}.npy", answer)
+            np.save(folder / f"answer-{pixels.shape[-1]}.npy", answer)
         print("ROW", json.dumps(row), flush=True)
 
 
