@@ -56,6 +56,29 @@ def start_up_page(content: Mapping[str, Any] | None) -> str:
     return "\n".join(lines) + f"\n\n{made}\n"
 
 
+def training_speed_page(content: Mapping[str, Any] | None) -> str:
+    """Steps and pixels a second of a training."""
+    if content is None:
+        return "*Not run yet: `make bench NAME=training_speed`.*\n"
+    (run,) = content["runs"]
+    pixels, seconds = run["batch"] * run["crop"] ** 2, run["seconds"]
+    lines = [_row(["training, one thread", "seconds a step", "crops a second", "megapixels a second"])]
+    lines.append(_row(["---", *["---:"] * 3]))
+    shown = {"`leanseg train`, Mini-Net": "leanseg train", "a plain loop in torch, Mini-Net": "plain loop in torch"}
+    for name, way in shown.items():
+        step = seconds[way]
+        lines.append(_row([name, f"{step:.3f}", f"{run['batch'] / step:.1f}", f"{pixels / step / 1e6:.2f}"]))
+    if peer := run["peer"]:
+        step, size = min(peer["seconds"]), peer["batch"] * peer["patch"][0] * peer["patch"][1]
+        cells = [f"{step:.1f}", f"{peer['batch'] / step:.2f}", f"{size / step / 1e6:.3f}"]
+        lines.append(_row([f"nnU-Net, 2-D, {peer['parameters']:,} parameters", *cells]))
+    crops, step = seconds["leanseg: crops"], seconds["leanseg: step"]
+    made = f"Mini-Net sees {run['batch']} crops of {run['crop']} pixels a step, nnU-Net its own patches. In leanseg, "
+    made += f"making the crops takes {crops / (crops + step):.0%} of a step. The fastest of {run['rounds']} rounds on "
+    made += f"{run['machine']['cpu']}; made by `benchmarks/training_speed.py`, commit {run['commit']}."
+    return "\n".join([*lines, "", made]) + "\n"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """What all rounds say together.
