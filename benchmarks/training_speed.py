@@ -37,8 +37,8 @@ from leanseg.data.public import public_set
 from leanseg.workflows.recipe import Recipe
 from leanseg.workflows.train import Train
 
-CROP, BATCH, ROUNDS, STEPS = 256, 4, 3, 30
-LENGTHS = (60, 160)
+CROP, BATCH, ROUNDS, STEPS = 256, 4, 2, 12
+LENGTHS = (12, 60)
 """Steps of two trainings whose times are subtracted."""
 
 PEER_STEPS = 2
