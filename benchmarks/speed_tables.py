@@ -56,6 +56,25 @@ def start_up_page(content: Mapping[str, Any] | None) -> str:
     return "\n".join(lines) + f"\n\n{made}\n"
 
 
+def scan_page(content: Mapping[str, Any] | None) -> str:
+    """State-space scans, forward and backward, as multiples of the exact one."""
+    if content is None:
+        return "*Not run yet: `make bench NAME=selective_scan`.*\n"
+    ways = list(dict.fromkeys(way for size in content["sizes"] for way in size["ways"]))
+    head = ["batch, channels, states, length", *ways]
+    lines = [_row(head), _row(["---", *["---:"] * len(ways)])]
+    for one in content["sizes"]:
+        cells = []
+        for way in ways:
+            found = one["ways"].get(way)
+            cells.append(f"{found['ratio']:.2f}<br><small>{found['kept_mb']:,.0f} MB</small>" if found else "")
+        lines.append(_row([", ".join(map(str, one["size"].values())), *cells]))
+    made = "Time as a multiple of the exact scan's, in turns in one process on one thread, and memory kept between "
+    made += "forward and backward beside the inputs. Made by `benchmarks/selective_scan.py` on "
+    made += f"{content['machine']['cpu']}, commit "
+    return "\n".join([*lines, "", f"{made}{content['commit']}."]) + "\n"
+
+
 def training_speed_page(content: Mapping[str, Any] | None) -> str:
     """Steps and pixels a second of a training."""
     if content is None:

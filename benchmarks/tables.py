@@ -22,7 +22,7 @@ from leanseg.metrics.intervals import Estimate, bootstrap_mean, compare
 from lesion_tables import lesion_page
 from quality_sets import SOURCES
 from quality_tables import pages as quality_pages
-from speed_tables import browser_page, network_pages, start_up_page, training_speed_page
+from speed_tables import browser_page, network_pages, scan_page, start_up_page, training_speed_page
 
 RESULTS = Path(__file__).parent / "results"
 PAGES = Path(__file__).parents[1] / "docs" / "_generated"
@@ -62,6 +62,7 @@ def main() -> None:
     _write("metrics_speed", speed_page(_read("metrics_speed")))
     _write("quality_cost", cost_page(_read("quality_cost")))
     _write("browser", browser_page(_read("browser")))
+    _write("selective_scan", scan_page(_read("selective_scan")))
     _write("training_speed", training_speed_page(_read("training_speed")))
     _write("start_up", start_up_page(_read("start_up")))
     for name, text in network_pages(_read("speed"), picture=PICTURES / "speed.svg").items():
