@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +139,9 @@ def measured(runs: Sequence[Run]) -> Measured:
             best[key] = (next(least), next(least), next(least))
             if "agreement" in row:
                 same[run["arm"]] = min(row["agreement"], same.get(run["arm"], 1.0))
-    return Measured(best=best, same=same, roofs=roofs, run=runs[-1], rounds=1 + max(run["seed"] for run in runs))
+    # A round that was broken off counts for the arms that it reached, but is not a whole one.
+    rounds = min(Counter((run["arm"], run["threads"]) for run in runs).values())
+    return Measured(best=best, same=same, roofs=roofs, run=runs[-1], rounds=rounds)
 
 
 def network_pages(content: Mapping[str, Any] | None, *, picture: Path) -> dict[str, str]:
@@ -169,7 +171,7 @@ def _made(found: Measured, limits: Mapping[str, float]) -> str:
     roof = found.roofs[1]
     full, half, copied = (roof[name] / 1e9 for name in ("float32", "bfloat16", "copied"))
     sentences = (
-        f"On {found.run['machine']['cpu']}: the fastest of several calls in {found.rounds} rounds.",
+        f"On {found.run['machine']['cpu']}: the fastest of several calls in {found.rounds} round{'s' * (found.rounds > 1)}.",
         f"One thread multiplies matrices at {full:.0f} GFLOP/s (float32) and {half:.0f} (bfloat16),",
         f"and copies {copied:.0f} GB/s, all measured in the same run.",
         f"The folded network needs {roof['operations'] / 1000:.1f} thousand operations a pixel:",

@@ -62,8 +62,17 @@ def test_one_site_needs_no_comparison(tmp_path: Path, capsys: pytest.CaptureFixt
     data = folder(tmp_path / "set", sites=("Lund",))
     Check(data=data, out=tmp_path / "sites").run()
     shown = capsys.readouterr().out
-    assert "name at least two sites" in shown and "unlike" not in shown
+    assert "name at least two in splits.csv" in shown and "unlike" not in shown
     assert not (tmp_path / "sites").exists()
+
+
+def test_what_cannot_be_compared_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = folder(tmp_path / "set", colour=("Oslo",))
+    transparent = np.zeros((48, 40, 4), np.uint8)
+    transparent[:20] = 200
+    cv2.imwrite(str(data / "images" / "Lund5.png"), transparent)
+    assert Check(data=data).run() == 0
+    assert "the sites cannot be compared: " in capsys.readouterr().out
 
 
 def test_few_patients_cannot_be_compared_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,12 +65,15 @@ class Check:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("reading images", total=len(dataset.cases) + len(dataset.unlabelled))
             report = check_dataset(dataset, threads=self.threads, advance=lambda: progress.advance(task))
-        sites = compare_sites(dataset) if report.ok else None
-        if sites is None and self.out is not None:
-            why = "mend the errors first" if not report.ok else "name at least two sites in splits.csv (column 'site')"
-            return report, (*dataset.notes, f"--out shows how sites differ; {why}")
+        if not report.ok:
+            return report, (*dataset.notes, *(["sites are compared when the errors are mended"] if self.out else []))
+        try:
+            sites = compare_sites(dataset)
+        except InputError as error:
+            return report, (*dataset.notes, f"the sites cannot be compared: {error}")
         if sites is None:
-            return report, dataset.notes
+            why = "--out shows how sites differ; name at least two in splits.csv (column 'site')"
+            return report, (*dataset.notes, *([why] if self.out else []))
         words = {f"site {shift.site}": site_words(shift) for shift in sites.shifts}
         pages = [f"{write_sites(sites, dataset, self.out)} shows how the sites differ"] if self.out else []
         return replace(report, facts={**report.facts, **words}), (*dataset.notes, *pages)
