@@ -171,7 +171,7 @@ def _made(found: Measured, limits: Mapping[str, float]) -> str:
     roof = found.roofs[1]
     full, half, copied = (roof[name] / 1e9 for name in ("float32", "bfloat16", "copied"))
     sentences = (
-        f"On {found.run['machine']['cpu']}: the fastest of several calls in {found.rounds} round{'s' * (found.rounds > 1)}.",
+        f"On {found.run['machine']['cpu']}: the fastest of several calls, rounds: {found.rounds}.",
         f"One thread multiplies matrices at {full:.0f} GFLOP/s (float32) and {half:.0f} (bfloat16),",
         f"and copies {copied:.0f} GB/s, all measured in the same run.",
         f"The folded network needs {roof['operations'] / 1000:.1f} thousand operations a pixel:",

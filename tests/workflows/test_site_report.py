@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from leanseg.workflows.data import Check
 
@@ -67,10 +68,11 @@ def test_one_site_needs_no_comparison(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_what_cannot_be_compared_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = folder(tmp_path / "set", colour=("Oslo",))
-    transparent = np.zeros((48, 40, 4), np.uint8)
-    transparent[:20] = 200
-    cv2.imwrite(str(data / "images" / "Lund5.png"), transparent)
+    data = folder(tmp_path / "set")
+    # Two channels are no colours, and no site but this one has them.
+    tifffile.imwrite(data / "images" / "Lund5.tif", np.arange(48 * 40 * 2, dtype=np.uint8).reshape(48, 40, 2),
+                     photometric="minisblack", planarconfig="contig")  # fmt: skip
+    (data / "images" / "Lund5.png").unlink()
     assert Check(data=data).run() == 0
     assert "the sites cannot be compared: " in capsys.readouterr().out
 
