@@ -119,7 +119,7 @@ def _ways(dataset: Dataset, work: Path) -> dict[str, Callable[[], float]]:
     (stage,) = recipe.method(plan, 0, name="supervised", keywords="{}").stages(list(samples.values()), [])
     module: Any = stage.module
     optimiser = module.configure_optimizers()["optimizer"]
-    batches = itertools.cycle(stage.train)
+    batches = itertools.chain.from_iterable(itertools.repeat(stage.train))
     fixed = next(batches)
 
     def step(batch: Any) -> None:
