@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,8 @@ def _prepare(bundle: Bundle, photograph: Path, folder: Path) -> None:
     torch.onnx.export(net, (example,), folder / "model-plain.onnx", dynamo=False, input_names=["x"], dynamic_axes=axes)
     for side in SIDES:
         picture = Pillow.open(photograph).convert("RGB").resize((side, side), Pillow.Resampling.LANCZOS)
-        settings = {**bundle.preprocessing.to_dict(), "diameter": None}
-        prepared = type(bundle.preprocessing)(**settings).prepare(Image(np.asarray(picture).transpose(2, 0, 1)))
+        settings = replace(bundle.preprocessing, diameter=None)
+        prepared = settings.prepare(Image(np.asarray(picture).transpose(2, 0, 1)))
         pixels = np.ascontiguousarray(prepared.read(whole((side, side)))[None])
         np.save(folder / f"image-{side}.npy", pixels)
         with torch.inference_mode():

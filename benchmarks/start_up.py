@@ -93,7 +93,7 @@ def _run(python: str, image: Path, backend: str, folder: Path) -> dict[str, floa
     """Seconds of one process, its processor time, and its peak memory in bytes."""
     words = ["segment", str(image), "--model", "vessels", "--out", str(folder / "out"), "--backend", backend]
     command = [python, "-c", PROBE, *words, "--threads", "2"]
-    # A file that /usr/bin/time would need is spared: wait4 tells what a child used.
+    # To a file: nobody would empty a pipe while wait4 waits.
     output = folder / "output"
     with output.open("w") as file:
         begun = os.times().elapsed

@@ -137,8 +137,13 @@ def test_half_precision_changes_few_pixels_of_a_photograph():
 def test_half_precision_needs_another_backend_than_onnx(make_bundle, monkeypatch):
     with pytest.raises(UsageError, match="half needs backend openvino or torch"):
         Predictor(bundle=make_bundle(), backend="onnx", half=True)
+    graph = Part(net="mini-net", onnx="a.onnx")
+    monkeypatch.setattr(backends, "find_spec", lambda name: object() if name == "torch" else None)
+    assert fastest([graph], half=True) == "torch"
+    # Where neither is installed, the smaller one is asked for.
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
-    assert fastest([Part(net="mini-net", onnx="a.onnx")], half=True) == "torch"
+    assert fastest([graph], half=True) == "openvino"
+    assert fastest([graph], device="cuda", half=True) == "torch"
 
 
 def test_a_backend_without_a_file(make_bundle):

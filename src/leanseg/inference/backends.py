@@ -204,7 +204,7 @@ def fastest(parts: Sequence[Part], *, device: str = "cpu", half: bool = False) -
 
     Returns:
         "torch" where a network has no graph or the device is "mps"; "openvino" on the processor, where it is installed;
-        else "onnx", or "torch" for half precision.
+        else "onnx". For half precision "torch" takes the place of "onnx"; without it, "openvino" must be installed.
 
     Example:
         >>> fastest([Part(net="mini-net", onnx="model.onnx")], device="cuda")
@@ -212,7 +212,8 @@ def fastest(parts: Sequence[Part], *, device: str = "cpu", half: bool = False) -
     """
     if device == "mps" or any(part.onnx is None for part in parts):
         return "torch"
-    if device == "cpu" and find_spec("openvino") is not None:
+    installed = find_spec("openvino") is not None
+    if device == "cpu" and (installed or (half and find_spec("torch") is None)):
         return "openvino"
     return "torch" if half else "onnx"
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
-from scipy.stats import wilcoxon
 
 from leanseg.errors import UsageError
 
@@ -128,6 +127,9 @@ def compare(
     sums, counts = _per_group(differences, groups)
     p_value = None
     if len(sums) >= 3:
+        # scipy.stats takes half a second to import, and few commands compare.
+        from scipy.stats import wilcoxon
+
         p_value = float(wilcoxon(sums / counts).pvalue) if sums.any() else 1.0
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
     return Comparison(difference=estimate, p_value=p_value, wins=wins, losses=losses)

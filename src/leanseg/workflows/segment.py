@@ -84,7 +84,7 @@ class Segment:
         memory: the most memory to take, for instance 2GB (the default); larger TIFF files are read in pieces.
         device: where the model runs; mps needs torch.
         backend: what computes the model; auto takes the fastest that is installed.
-        half: compute in bfloat16, by openvino or torch: faster on newer processors, about one pixel in 1,000 differs.
+        half: compute in bfloat16, by openvino or torch: faster on newer processors, a few pixels differ.
     """
 
     images: tyro.conf.Positional[tuple[Path, ...]]
