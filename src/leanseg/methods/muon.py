@@ -117,7 +117,12 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     x: Tensor = matrices.mT if tall else matrices
     x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
     a, b, c = COEFFICIENTS
+    # Every iteration multiplies x by a polynomial of x x', so that the small squares do for all but the first and last.
+    square = x @ x.mT
+    identity = torch.eye(square.shape[-1], dtype=x.dtype, device=x.device)
+    product = identity
     for _ in range(ITERATIONS):
-        square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+        factor = a * identity + b * square + c * square @ square
+        product, square = factor @ product, factor @ square @ factor
+    x = product @ x
     return x.mT if tall else x
