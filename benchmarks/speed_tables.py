@@ -83,7 +83,11 @@ def training_speed_page(content: Mapping[str, Any] | None) -> str:
     pixels, seconds = run["batch"] * run["crop"] ** 2, run["seconds"]
     lines = [_row(["training, one thread", "seconds a step", "crops a second", "megapixels a second"])]
     lines.append(_row(["---", *["---:"] * 3]))
-    shown = {"`leanseg train`, Mini-Net": "leanseg train", "a plain loop in torch, Mini-Net": "plain loop in torch"}
+    shown = {
+        "`leanseg train`, Mini-Net": "leanseg train",
+        "a plain loop in torch, leanseg's Mini-Net": "plain loop",
+        "a plain loop in torch, Mini-Net layer by layer": "plain loop, layer by layer",
+    }
     for name, way in shown.items():
         step = seconds[way]
         lines.append(_row([name, f"{step:.3f}", f"{run['batch'] / step:.1f}", f"{pixels / step / 1e6:.2f}"]))
