@@ -4,9 +4,9 @@
 
 Mini-Net on crops of 256 pixels, four in a step, one thread. The plain loop runs twice: with the network as leanseg
 trains it, whose blocks are merged exactly while they learn, and layer by layer, channels last. Times are those of a
-further step: what a training needs to begin and end is left out by comparing two lengths. Rounds take turns; the fastest
-of each counts. nnU-Net trains its own 2-D network with its own patches and batches, so pixels a second are compared.
-Linux.
+further step: what a training needs to begin and end is left out by comparing two lengths. Rounds take turns; the
+fastest of each counts. nnU-Net trains its own 2-D network with its own patches and batches, so pixels a second are
+compared. Linux.
 Writes benchmarks/results/training_speed.json.
 """
 
