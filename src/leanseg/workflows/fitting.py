@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanseg.images.atomic import replacing
+from leanseg.workflows.heap import keep_freed_memory
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -73,6 +74,7 @@ def fit(
     import torch
     from safetensors.torch import load_file, save_file
 
+    keep_freed_memory()
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)
     done = folder / WEIGHTS
