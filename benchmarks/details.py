@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from harness import cost_key
 from leanseg.metrics.intervals import bootstrap_mean
 
 SURFACES = (("hd95", "HD95"), ("asd", "ASD"))
@@ -50,13 +51,15 @@ def label_errors(arms: Mapping[str, Sequence[Run]]) -> list[list[str]]:
     looking = {arm: runs for arm, runs in arms.items() if "label_errors" in runs[0]}
     if not looking:
         return []
-    plain = {run["seed"]: run["seconds"] for run in next(iter(arms.values()))}
+    first = next(iter(arms.values()))
+    cost = cost_key([*first, *(run for runs in looking.values() for run in runs)])
+    plain = {run["seed"]: run[cost] for run in first}
     rows = [["arm", "AUROC of P(wrong)", "Brier score", "wrong pixels", "expected", "wrong after correction",
              "time beside the first arm"]]  # fmt: skip
     for arm, runs in looking.items():
         found = [run["label_errors"] for run in runs]
         mean = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
-        ratios = [run["seconds"] / plain[run["seed"]] for run in runs if run["seed"] in plain]
+        ratios = [run[cost] / plain[run["seed"]] for run in runs if run["seed"] in plain]
         counts = ("wrong_pixels", "expected_wrong_pixels", "wrong_pixels_of_corrected_labels")
         rows.append([arm, f"{mean['auroc']:.3f}", f"{mean['brier']:.4f}", *(f"{mean[key]:,.0f}" for key in counts),
                      f"x {np.median(ratios):.2f}"])  # fmt: skip

@@ -146,17 +146,17 @@ def _patched(options: Mapping[str, Any], patch: int) -> dict[str, Any]:
 def _run(arm: Arm, seed: int, folders: Mapping[str, Path], work: Path) -> dict[str, Any]:
     """One training for each site that is left out; scores there, and on test images of the sites that were known."""
     trials: dict[str, Any] = {}
-    seconds = 0.0
+    times = {"seconds": 0.0, "processor_seconds": 0.0}
     for site, data in folders.items():
         run = work / f"{arm.name}-{seed}" / data.name
         train(data, run, {**arm.options, "leave_out": site}, seed)
         facts = run_facts(run)
-        seconds += facts["seconds"]
+        times = {name: sofar + facts[name] for name, sofar in times.items()}
         rows = _scores(run)
         trials[f"unseen: {site}"] = {"images": [row for row in rows if row["site"] == site]}
         trials[f"known, without {site}"] = {"images": [row for row in rows if row["site"] != site]}
     return {"arm": arm.name, "seed": seed, "options": dict(arm.options), "note": arm.note, **facts,
-            "seconds": seconds, "trials": trials}  # fmt: skip
+            **times, "trials": trials}  # fmt: skip
 
 
 def _scores(run: Path) -> list[dict[str, Any]]:

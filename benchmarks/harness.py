@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,6 +140,11 @@ def summed(result: Evaluation) -> dict[str, Any]:
     rows = [{"image": row.image, "class": row.name, "patient": row.patient, **row.scores} for row in result.rows]
     pooled = sum((row.counts for row in result.rows[1:]), result.rows[0].counts)
     return {"images": rows, "pooled_dice": pooled.dice}
+
+
+def cost_key(runs: Iterable[Mapping[str, Any]]) -> str:
+    """The time by which runs are compared: the processor's where all have it, since other work lengthens the other."""
+    return "processor_seconds" if all("processor_seconds" in run for run in runs) else "seconds"
 
 
 def run_facts(run: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from details import label_errors, structures
+from harness import cost_key
 from instance_tables import instance_page
 from leanseg.images.atomic import replacing
 from leanseg.metrics.intervals import Estimate, bootstrap_mean, compare
@@ -50,6 +51,7 @@ EXTRA = (("auroc", "AUROC", 4), ("cl_dice", "clDice", 4), ("ece", "ECE", 4))
 OBJECTS = (("jaccard", "IoU", 4), ("hd95", "HD95 (pixels)", 1), ("ece", "ECE", 4))
 EXTRAS = {"med2d_segnet": OBJECTS, "domain_generalisation": (("hd95", "HD95 (pixels)", 1), ("auroc", "AUROC", 4))}
 """Further columns of a script's tables: score, title, digits."""
+MINUTES = {"seconds": "minutes", "processor_seconds": "minutes of processor time"}
 
 Run = Mapping[str, Any]
 Extra = Sequence[tuple[str, str, int]]
@@ -106,18 +108,19 @@ def _table(title: str, rows: Sequence[Sequence[str]]) -> str:
 
 def _trial(runs: Sequence[Run], trial: str, extra: Extra) -> str:
     arms = _by_arm(runs, trial)
-    head = ["arm", "parameters", "minutes", "seeds", "Dice, 95 % interval", "beside the first arm alike"]
+    cost = cost_key([run for some in arms.values() for run in some if run["parameters"] > 0])
+    head = ["arm", "parameters", MINUTES[cost], "seeds", "Dice, 95 % interval", "beside the first arm alike"]
     head += [title for _, title, _ in extra]
     firsts: dict[str, list[Run]] = {}
     rows = []
     for arm, some in arms.items():
         first = firsts.setdefault(some[0].get("note", ""), some)
-        rows.append(_cells(arm, some, trial, first, extra))
+        rows.append(_cells(arm, some, trial, first, extra, cost))
     kept = [number for number in range(len(head)) if any(row[number] for row in rows)]
     return _table(f"{trial[:1].upper()}{trial[1:]}", [[row[n] for n in kept] for row in (head, *rows)])
 
 
-def _cells(arm: str, runs: Sequence[Run], trial: str, first: Sequence[Run], extra: Extra) -> list[str]:
+def _cells(arm: str, runs: Sequence[Run], trial: str, first: Sequence[Run], extra: Extra, cost: str) -> list[str]:
     patients = _patients(runs, trial)
     means = [np.mean(list(_per_image([run], trial, "dice").values())) for run in runs]
     trained = runs[0]["parameters"] > 0
@@ -126,7 +129,7 @@ def _cells(arm: str, runs: Sequence[Run], trial: str, first: Sequence[Run], extr
     return [
         arm + (_small(note) if note else ""),
         f"{runs[0]['parameters']:,}" if trained else "",
-        f"{np.mean([run['seconds'] for run in runs]) / 60:.1f}" if trained else "",
+        f"{np.mean([run[cost] for run in runs]) / 60:.1f}" if trained else "",
         seeds,
         _interval(_dice(runs, trial)),
         _difference(runs, first, trial, patients) if trained and runs is not first else "",

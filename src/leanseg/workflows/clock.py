@@ -19,13 +19,19 @@ class Clock:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._earlier = float(json.loads(file.read_text(encoding="utf-8"))["seconds"]) if file.is_file() else 0.0
-        self._started = time.monotonic()
+        kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        self._earlier = {name: float(kept.get(name, 0)) for name in ("seconds", "processor_seconds")}
+        self._started = {"seconds": time.monotonic(), "processor_seconds": time.process_time()}
 
     @property
     def seconds(self) -> float:
         """Of all parts of the run together."""
-        return self._earlier + time.monotonic() - self._started
+        return self._earlier["seconds"] + time.monotonic() - self._started["seconds"]
+
+    @property
+    def processor_seconds(self) -> float:
+        """Of all threads of this process together; what else runs on the machine hardly changes it."""
+        return self._earlier["processor_seconds"] + time.process_time() - self._started["processor_seconds"]
 
     @property
     def peak_memory(self) -> int | None:
@@ -40,4 +46,5 @@ class Clock:
     def keep(self) -> None:
         """Write the time so far, so that a run that is killed does not lose it."""
         with replacing(self._file) as part:
-            part.write_text(json.dumps({"seconds": self.seconds}) + "\n", encoding="utf-8")
+            times = {"seconds": self.seconds, "processor_seconds": self.processor_seconds}
+            part.write_text(json.dumps(times) + "\n", encoding="utf-8")

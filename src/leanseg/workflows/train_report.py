@@ -58,7 +58,12 @@ def write_train_report(
         parameters=_parameters(bundle),
         **score_sections(result),
     )
-    facts = {"seconds": report.seconds, "peak_memory": report.peak_memory, "parameters": report.parameters}
+    facts = {
+        "seconds": report.seconds,
+        "processor_seconds": clock.processor_seconds,
+        "peak_memory": report.peak_memory,
+        "parameters": report.parameters,
+    }
     with replacing(options.out / FACTS) as part:
         part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return write_report(report, options.out / "report.html")
