@@ -29,8 +29,8 @@ class WtBcp(Method):
         loss: takes logits, target and valid.
         schedule: crops, steps and optimiser; ``average`` is the teacher's memory.
         pretrain: share of the epochs for stage 1; a teacher that is no good yet makes matters worse.
-        mix_rate: peak of the learning rate in stage 2, as a share of that in stage 1: the network is no beginner then,
-            and a teacher that forgets a structure does not learn it again.
+        mix_rate: peak of the learning rate in stage 2, as a share of that in stage 1; a lower one keeps a teacher that
+            learnt for a few steps only from forgetting a structure.
         box: side of the pasted box as a share of each axis.
         pseudo_weight: of the loss where the teacher gave the labels.
         consistency: final weight of the consistency between the answers of a network that gives several.
@@ -55,8 +55,8 @@ class WtBcp(Method):
         net: nn.Module,
         loss: nn.Module,
         schedule: Schedule,
-        pretrain: float = 0.33,
-        mix_rate: float = 0.1,
+        pretrain: float = 0.5,
+        mix_rate: float = 1.0,
         box: float = 2 / 3,
         pseudo_weight: float = 0.5,
         consistency: float = 0.5,
