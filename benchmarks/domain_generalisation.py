@@ -170,9 +170,14 @@ def _scores(run: Path) -> list[dict[str, Any]]:
     return found
 
 
+def left_out(site: str) -> str:
+    """The folder of the data and of the runs without a site."""
+    return f"without-{site}".replace(" ", "-")
+
+
 def _without(site: str, domain: Domain, downloads: Path, work: Path) -> Path:
     """The sites joined, less the images of others that nearly equal one of the site that will be left out."""
-    out = work / f"without-{site}".replace(" ", "-")
+    out = work / left_out(site)
     if (out / "splits.csv").is_file():
         return out
     sources = []

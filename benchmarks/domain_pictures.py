@@ -3,7 +3,7 @@
     python benchmarks/domain_pictures.py --set polyps --work DIR --out polyps.jpg
     python benchmarks/domain_pictures.py --set vessels --work DIR --image retina.jpg --out retina.jpg
 
-Models of the first seed. A row shows the image of the left-out site whose Dice under the first arm is the median, so
+Models of one seed. A row shows the image of the left-out site whose Dice under the first arm is the median, so
 that nobody chose it, with correct, superfluous and missed pixels; or ``--image``, which no training saw, with outlines
 alone.
 """
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from domain_generalisation import DOMAINS, Domain
+from domain_generalisation import DOMAINS, Domain, left_out
 from harness import Results
 from leanseg.bundle import read_bundle
 from leanseg.data.folder import open_dataset
@@ -32,6 +32,8 @@ from leanseg.types import Labels
 
 PANEL, TITLE, GAP = 240, 44, 6
 """Pixels: longest side of a picture, height of the titles, and what lies between."""
+
+SEED = 0
 
 Show = Callable[[Labels], Any]
 
@@ -53,18 +55,19 @@ def main() -> None:
 def _median(name: str, site: str, domain: Domain) -> str:
     """The image of a left-out site that the first arm segments as well as half of them."""
     first = next(iter(domain.arms))
-    run = next(run for run in Results(f"domain_generalisation_{name}").content["runs"] if run["arm"] == first)
+    runs = Results(f"domain_generalisation_{name}").content["runs"]
+    run = next(run for run in runs if (run["arm"], run["seed"]) == (first, SEED))
     ranked = sorted(run["trials"][f"unseen: {site}"]["images"], key=lambda row: row["dice"])
     return str(ranked[len(ranked) // 2]["image"])
 
 
 def _row(site: str, domain: Domain, work: Path, wanted: str | Path) -> Sequence[Any]:
-    folder = f"without-{site}".replace(" ", "-")
+    folder = left_out(site)
     image, show = _shown(work / folder, wanted)
     panels = [show(np.zeros(image.shape, np.uint8))]
     ImageDraw.Draw(panels[0]).text((4, 2), f"{site} left out", fill="white", stroke_width=2, stroke_fill="black")
     for arm in domain.arms:
-        bundle = read_bundle(work / f"{arm}-0" / folder / "model")
+        bundle = read_bundle(work / f"{arm}-{SEED}" / folder / "model")
         panels.append(show(Predictor(bundle=bundle, threads=1).predict(image).labels))
     return panels
 

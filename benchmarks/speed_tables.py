@@ -110,14 +110,16 @@ class Measured:
         best: fastest call and least processor time in milliseconds, least peak memory in bytes; by arm, threads, side.
         same: of each way to compute Mini-Net, the smallest share of pixels with the same mask.
         roofs: by threads, operations and bytes a second, and what the network needs of them for a pixel.
-        run: the last record, for machine and commit.
+        machine: the processor.
+        commits: that the rounds were measured with.
         rounds: how often everything was measured.
     """
 
     best: Mapping[tuple[str, int, int], tuple[float, float, float]]
     same: Mapping[str, float]
     roofs: Mapping[int, Mapping[str, float]]
-    run: Run
+    machine: str
+    commits: Sequence[str]
     rounds: int
 
     def limits(self, threads: int, side: int) -> dict[str, float]:
@@ -145,7 +147,10 @@ def measured(runs: Sequence[Run]) -> Measured:
                 same[run["arm"]] = min(row["agreement"], same.get(run["arm"], 1.0))
     # A round that was broken off counts for the arms that it reached, but is not a whole one.
     rounds = min(Counter((run["arm"], run["threads"]) for run in runs).values())
-    return Measured(best=best, same=same, roofs=roofs, run=runs[-1], rounds=rounds)
+    commits = sorted({run["commit"] for run in runs})
+    return Measured(
+        best=best, same=same, roofs=roofs, machine=runs[-1]["machine"]["cpu"], commits=commits, rounds=rounds
+    )
 
 
 def network_pages(content: Mapping[str, Any] | None, *, picture: Path) -> dict[str, str]:
@@ -175,14 +180,14 @@ def _made(found: Measured, limits: Mapping[str, float]) -> str:
     roof = found.roofs[1]
     full, half, copied = (roof[name] / 1e9 for name in ("float32", "bfloat16", "copied"))
     sentences = (
-        f"On {found.run['machine']['cpu']}: the fastest of several calls, rounds: {found.rounds}.",
+        f"On {found.machine}: the fastest of several calls, rounds: {found.rounds}.",
         f"One thread multiplies matrices at {full:.0f} GFLOP/s (float32) and {half:.0f} (bfloat16),",
-        f"and copies {copied:.0f} GB/s, all measured in the same run.",
+        f"and copies {copied:.0f} GB/s, measured in the same rounds.",
         f"The folded network needs {roof['operations'] / 1000:.1f} thousand operations a pixel:",
         f"{limits['float32']:.0f} ms at that rate, {limits['bfloat16']:.0f} in bfloat16.",
         f"Every layer once through memory takes {limits['memory']:.0f} ms.",
         f"Same masks: as by `{EXACT}`, the smallest share over three sizes.",
-        f"Made by `benchmarks/speed.py`, commit {found.run['commit']}.",
+        f"Made by `benchmarks/speed.py`, commit {', '.join(found.commits)}.",
     )
     return " ".join(sentences)
 

@@ -8,8 +8,9 @@ three labelled patients BCP is far above supervised training and several points 
 about level with the mean teacher; the wavelet branches bring little or nothing beyond three copies of the image.
 
 With the first recipe, a third of the epochs for stage 1 and a tenth of the learning rate in stage 2, BCP was level with
-supervised training (three patients, three seeds) or below it (seven, one seed). Both were then chosen anew on the
-validation patients, with a seed that is not reported; the test patients had no part in it.
+supervised training (three patients, three seeds) or below it (seven, one seed). These test scores were the reason to
+look again; the choice, among five pairs of share and rate, was made on the validation patients with a seed that is not
+reported.
 """
 
 from __future__ import annotations

@@ -20,6 +20,14 @@ def test_singular_values_come_near_one_and_directions_stay(shape: tuple[int, int
     assert (values - torch.diag_embed(diagonal)).abs().max() < 1e-9
 
 
+def test_float32_is_exact_enough_where_singular_values_fall_steeply() -> None:
+    draw = torch.Generator().manual_seed(0)
+    left, right = (torch.linalg.qr(torch.randn(n, 32, generator=draw, dtype=torch.float64))[0] for n in (32, 288))
+    matrix = (left * torch.logspace(0, -5, 32, dtype=torch.float64) @ right.mT)[None]
+    exact = orthogonalised(matrix)
+    assert (orthogonalised(matrix.float()) - exact).norm() < 2e-3 * exact.norm()
+
+
 def test_a_matrix_without_gradient_direction_does_not_become_nan() -> None:
     assert torch.equal(orthogonalised(torch.zeros(1, 4, 4)), torch.zeros(1, 4, 4))
 

@@ -29,8 +29,8 @@ class WtBcp(Method):
         loss: takes logits, target and valid.
         schedule: crops, steps and optimiser; ``average`` is the teacher's memory.
         pretrain: share of the epochs for stage 1; a teacher that is no good yet makes matters worse.
-        mix_rate: peak of the learning rate in stage 2, as a share of that in stage 1; a lower one keeps a teacher that
-            learnt for a few steps only from forgetting a structure.
+        mix_rate: peak of the learning rate in stage 2, as a share of that in stage 1; a lower one moves the network,
+            and so its teacher, more slowly.
         box: side of the pasted box as a share of each axis.
         pseudo_weight: of the loss where the teacher gave the labels.
         consistency: final weight of the consistency between the answers of a network that gives several.
