@@ -21,18 +21,15 @@ def structures(arms: Mapping[str, Sequence[Run]], trial: str) -> list[list[str]]
     names = list(dict.fromkeys(row["class"] for row in next(iter(arms.values()))[0]["trials"][trial]["images"]))
     if len(names) < 2:
         return []
-    head = ["arm"]
-    for name in names:
-        head += [f"{name}: Dice", *(f"{name}: {title} (pixels)" for _, title in SURFACES)]
-    rows = [head]
+    rows = [["arm", *names]]
     for arm, runs in arms.items():
         cells = [arm]
         for name in names:
             dice, patients = _of_class(runs, trial, name, "dice")
             found = bootstrap_mean(dice, groups=patients)
             low, high = found.interval or (found.mean, found.mean)
-            cells.append(f"{found.mean:.3f}<br><small>{low:.3f} to {high:.3f}</small>")
-            cells += [f"{np.mean(_of_class(runs, trial, name, score)[0]):.1f}" for score, _ in SURFACES]
+            distances = [f"{title} {np.mean(_of_class(runs, trial, name, score)[0]):.1f}" for score, title in SURFACES]
+            cells.append(f"{found.mean:.3f}<br><small>{low:.3f} to {high:.3f}<br>{', '.join(distances)}</small>")
         rows.append(cells)
     return rows
 

@@ -84,7 +84,9 @@ def training_page(content: Mapping[str, Any] | None, script: str) -> str:
     runs: Sequence[Run] = content["runs"]
     trials = dict.fromkeys(trial for run in runs for trial in run["trials"])
     blocks = [_trial(runs, trial, EXTRAS.get(script, EXTRA)) for trial in trials]
-    closer = [("Every structure", structures(_by_arm(runs, trial), trial)) for trial in trials]
+    closer = [
+        ("Every structure: Dice; HD95 and ASD in pixels", structures(_by_arm(runs, trial), trial)) for trial in trials
+    ]
     closer.append(("Wrong training labels", label_errors(_by_arm(runs, next(iter(trials))))))
     blocks += [_table(title, rows) for title, rows in closer if rows]
     machines = sorted({f"{run['machine']['cpu']}, {run['machine']['cores']} cores" for run in runs})
