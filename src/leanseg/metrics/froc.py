@@ -65,14 +65,15 @@ class LesionCounts:
         near = np.ones((3,) * truth.ndim, np.uint8)
         pieces, lesions = ndimage.label(truth, structure=near)
         limits = np.arange(1, THRESHOLDS + 1) / THRESHOLDS
-        highest = np.asarray(ndimage.maximum(probabilities, pieces, range(1, lesions + 1)))
+        highest = np.zeros(lesions)
+        np.maximum.at(highest, pieces[truth] - 1, probabilities[truth])
         alarms = []
         for limit in limits:
             marked, count = ndimage.label(probabilities >= limit, structure=near)
             # Pieces that touch a lesion, without the background's number.
             alarms.append(count - np.count_nonzero(np.unique(marked[truth])))
-        found = (highest[:, None] >= limits).sum(axis=0) if lesions else np.zeros(THRESHOLDS)
-        return cls(images=1, lesions=lesions, found=found.astype(np.int64), false_alarms=np.array(alarms, np.int64))
+        found = (highest[:, None] >= limits).sum(axis=0)
+        return cls(images=1, lesions=lesions, found=found, false_alarms=np.array(alarms, np.int64))
 
     def __add__(self, other: LesionCounts) -> LesionCounts:
         return LesionCounts(
