@@ -15,7 +15,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from leanseg.errors import UsageError
-from leanseg.inference.instances import instances
+from leanseg.inference.instances import instances, seams
 from leanseg.types import Mask
 
 MASKS = st.one_of(
@@ -271,6 +271,14 @@ def test_peaks_agree_with_h_maxima(seed: int) -> None:
     heights = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask).astype(np.float32), 1, mode="nearest")
     peaks = pieces(h_maxima(np.where(mask, heights, 0).astype(np.float64), 1.5) > 0)[1]
     assert instances(mask, separation=1.5).max() == peaks > 50
+
+
+@given(seed=st.integers(0, 100))
+def test_without_seams_every_piece_holds_pixels_of_one_object(seed: int) -> None:
+    objects = np.random.default_rng(seed).integers(0, 3, (6, 7, 4)).astype(np.int32)
+    pieces, count = ndimage.label((objects > 0) & ~seams(objects))
+    assert all(len(np.unique(objects[pieces == number])) == 1 for number in range(1, count + 1))
+    assert not seams(objects)[objects == 0].any()
 
 
 def test_wrong_calls_are_refused() -> None:

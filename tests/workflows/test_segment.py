@@ -377,6 +377,10 @@ def test_touching_objects_are_parted_and_counted(make_bundle, tmp_path):
     mask = np.asarray(Pillow.open(out / "masks" / "cells.png"))
     np.testing.assert_array_equal(objects > 0, mask > 0)
     assert len({objects[20, 15], objects[20, 30], objects[20, 50]} - {0}) == 3
+    run(make_bundle(preprocessing=GREY), [tmp_path / "cells.png"], tmp_path / "whole")
+    parted, whole = (np.asarray(Pillow.open(place / "overlays" / "cells.png")) for place in (out, tmp_path / "whole"))
+    changed = np.flatnonzero((parted != whole).any((0, 2)))
+    assert 19 <= changed.min() <= changed.max() <= 26, "a line where two touch, and nowhere else"
     run(
         make_bundle(preprocessing=GREY, name="b"),
         [tmp_path / "cells.png"],

@@ -82,6 +82,26 @@ def instances(
     return labels
 
 
+def seams(objects: NDArray[np.int32]) -> Mask:
+    """Pixels next to one of another object: without them a picture shows objects that touch as single ones.
+
+    Args:
+        objects: (H, W) or (D, H, W) of numbers, 0 = background.
+
+    Returns:
+        The same shape; of two such pixels the one that comes first.
+
+    Example:
+        >>> seams(np.array([[1, 1, 2, 0, 3]], np.int32)).astype(int).tolist()
+        [[0, 1, 0, 0, 0]]
+    """
+    found = np.zeros(objects.shape, bool)
+    for axis in range(objects.ndim):
+        ahead, behind = np.moveaxis(objects, axis, 0)[:-1], np.moveaxis(objects, axis, 0)[1:]
+        np.moveaxis(found, axis, 0)[:-1] |= (ahead != behind) & (ahead > 0) & (behind > 0)
+    return found
+
+
 def _check(mask: Mask, probability: Heights | None, separation: float, smooth: float, smallest: int) -> None:
     check_masks(mask.shape, mask=mask)
     if mask.ndim not in (2, 3):

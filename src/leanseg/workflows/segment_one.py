@@ -30,7 +30,7 @@ from leanseg.images.write import (
     write_probabilities,
 )
 from leanseg.inference.contours import contours
-from leanseg.inference.instances import Parting
+from leanseg.inference.instances import Parting, seams
 from leanseg.inference.memory import LIBRARIES, spell_memory
 from leanseg.inference.merge import conflicts, merge
 from leanseg.inference.predictor import Band, Predictor, Whole
@@ -135,8 +135,8 @@ def _in_memory(source: PixelSource, stem: str, predictor: Predictor, out: Path, 
     if wanted.contours:
         with replacing(out / "contours" / f"{stem}.geojson") as temporary:
             temporary.write_text(json.dumps(contours(found.labels, classes=classes)), encoding="utf-8")
-    objects = _part(found, image, classes, out / "instances", wanted.instances)
-    picture = overlay(image, found.labels, classes) if wanted.overlays else None
+    objects, drawn = _part(found, image, classes, out / "instances", wanted.instances)
+    picture = overlay(image, drawn, classes) if wanted.overlays else None
     return Found(found.traits, found.quality, objects, shared, picture)
 
 
@@ -161,17 +161,19 @@ def _shared(masks: Labels) -> list[int]:
 
 def _part(
     found: Whole, like: PixelSource, classes: Classes, folder: Path, how: Parting | None
-) -> tuple[int | None, ...]:
-    """Write numbered objects of each class, and count them."""
+) -> tuple[tuple[int | None, ...], Labels]:
+    """Write numbered objects of each class; gives how many there are, and the labels with seams between objects."""
     if how is None or found.probabilities is None:
-        return (None,) * len(classes.names)
-    counts = []
-    for name, mask, maps in zip(classes.names, class_masks(found.labels, classes), found.probabilities, strict=True):
+        return (None,) * len(classes.names), found.labels
+    counts, drawn = [], found.labels.copy()
+    masks = class_masks(found.labels, classes)
+    for number, (name, mask, maps) in enumerate(zip(classes.names, masks, found.probabilities, strict=True)):
         objects = how(mask, maps)
         place = folder if len(classes.names) == 1 else class_folder(folder, name)
         write_objects(objects, like=like, folder=place)
         counts.append(int(objects.max(initial=0)))
-    return tuple(counts)
+        (drawn[number] if classes.overlapping else drawn)[seams(objects)] = 0
+    return tuple(counts), drawn
 
 
 def _streamed(source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted) -> Found:
