@@ -57,7 +57,7 @@ RECIPE: dict[str, Any] = {
 }  # fmt: skip
 FOUR: dict[str, Any] = {**RECIPE, "method": "dr-lesions", "epochs": 16}
 ONE: dict[str, Any] = {
-    **RECIPE, "net": "deeplab-v3-plus", "net_keywords": LEAN, "clahe": 2.0, "foreground": 0.5, "one_image": False,
+    **RECIPE, "net": "deeplab-v3-plus", "net_keywords": LEAN, "clahe": 2.0, "foreground": 0.5,
 }  # fmt: skip
 DECISIVE = {
     "four networks": FOUR,

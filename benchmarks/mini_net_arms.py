@@ -10,9 +10,11 @@ from typing import Any
 from harness import Arm, Trial, run_arms
 from leanseg.data.public import public_set
 
-RECIPE: dict[str, Any] = {"field_of_view": "fundus", "epochs": 20, "threads": 1, "precision": "32-true"}
+RECIPE: dict[str, Any] = {
+    "field_of_view": "fundus", "epochs": 20, "threads": 1, "precision": "32-true", "one_image": "True",
+}  # fmt: skip
 SHORT: dict[str, Any] = {**RECIPE, "epochs": 6}
-QUICK: dict[str, Any] = {"field_of_view": "fundus", "minutes": 5, "precision": "32-true"}
+QUICK: dict[str, Any] = {"field_of_view": "fundus", "minutes": 5, "precision": "32-true", "one_image": "True"}
 UNET = {"net": "unet"}
 MATCHED = {**UNET, "net_keywords": {"widths": [9, 18, 36]}}
 LARGE = {**UNET, "net_keywords": {"widths": [64, 128, 256]}, "precision": "bf16-mixed"}

@@ -22,7 +22,7 @@ from untrained import Otsu, add_untrained
 MATCHED = {"net": "unet", "net_keywords": {"widths": [9, 18, 36]}}
 RECIPES: dict[str, dict[str, Any]] = {
     "isic2017": {"epochs": 6, "threads": 1, "precision": "32-true", "longest": 192, "crop": 140, "batch": 5},
-    "monuseg": {"epochs": 6, "threads": 1, "precision": "32-true"},
+    "monuseg": {"epochs": 6, "threads": 1, "precision": "32-true", "one_image": "True"},
 }
 
 

@@ -72,12 +72,19 @@ SOURCES: dict[str, Source] = {
         options={**SMALL, "longest": 192},
     ),
     "skin": Source(prepare=public("isic2017", "ISIC2017"), others={"ph2": "PH2_60"}, options={**SMALL, "longest": 192}),
-    "chest": Source(prepare=chest, options=SMALL),
+    "chest": Source(prepare=chest, options={**SMALL, "one_image": "True"}),
     "nuclei": Source(prepare=nuclei, options={**SMALL, "longest": 256}, grid=96),
     "vessels": Source(
         prepare=public("drive", "DRIVE"),
         others={"chase-db1": "CHASE_DB1"},
-        options={"epochs": 6, "threads": 1, "precision": "32-true", "field_of_view": "fundus", "folds": 4},
+        options={
+            "epochs": 6,
+            "threads": 1,
+            "precision": "32-true",
+            "field_of_view": "fundus",
+            "folds": 4,
+            "one_image": "True",
+        },
         grid=128,
     ),
 }

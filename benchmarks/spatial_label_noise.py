@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from leanseg.bundle import read_bundle
 from leanseg.data.folder import open_dataset
 from leanseg.workflows.evaluation import evaluate_cases
 from leanseg.workflows.review import Review
-from small_sets import SETS, label_error_scores, write_set
+from small_sets import OPTIONS, SETS, label_error_scores, write_set
 from untrained import MeanMask
 
 LEVELS = {"mild": (0.3, 0.5), "moderate": (0.5, 0.7), "heavy": (0.7, 0.7)}
@@ -71,7 +72,8 @@ def main() -> None:
             if not folder.exists():
                 cases = SETS[given.set](given.download, given.work)
                 write_set(cases, folder, names=("object",), share=part, amount=amount, seed=seed)
-        for arm in ARMS:
+        for plain in ARMS:
+            arm = replace(plain, options={**plain.options, **OPTIONS[given.set]})
             if not results.holds(arm.name, seed):
                 labels = {CLEAN.name: clean, CORRECTED.name: work / f"corrected-{seed}"}.get(arm.name, noisy)
                 if not labels.exists():

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness import Arm, Trial, run_arms
 from leanseg.data.folder import open_dataset
-from small_sets import SETS, write_set
+from small_sets import OPTIONS, SETS, write_set
 
 NAMES = {"jsrt": ("lungs", "heart"), "isic2017": ("lesion",)}
 RECIPE: dict[str, Any] = {
@@ -55,7 +55,8 @@ def main() -> None:
     work = given.work / f"{given.set}-{given.percent}"
     trials = [Trial(name="threshold from validation", data=data)]
     for group in (DECISIVE, SECONDARY):
-        arms = [Arm(name=arm.name, options={**arm.options, "labelled": labelled}) for arm in group]
+        options = {**OPTIONS[given.set], "labelled": labelled}
+        arms = [Arm(name=arm.name, options={**arm.options, **options}) for arm in group]
         run_arms(f"supercl_{given.set}_{given.percent}", data, arms, trials, work=work)
 
 

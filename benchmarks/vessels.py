@@ -43,6 +43,7 @@ RECIPE: dict[str, Any] = {
     "field_of_view": "fundus",
     "diameter": 640,
     "balance_sites": True,
+    "one_image": "True",
     "epochs": 20,
     "threads": 1,
     "licence": "cc-by-4.0",

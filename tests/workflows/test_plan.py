@@ -34,6 +34,11 @@ def test_thin_structures_keep_their_resolution() -> None:
     assert (made.crop, made.batch) == (128, 4)
 
 
+def test_a_step_mixes_images_unless_asked() -> None:
+    assert not plan(VESSELS, modality="fundus photograph").one_image
+    assert plan(VESSELS, wishes=Wishes(one_image=True)).one_image
+
+
 def test_large_objects_are_seen_whole_in_smaller_images() -> None:
     made = plan(LESION)
     assert made.preprocessing.longest == 320

@@ -47,7 +47,6 @@ class DrLesions(Method):
         "crop": 512,
         "batch": 4,
         "foreground": 0.5,
-        "one_image": False,
     }
 
     def __init__(

@@ -49,7 +49,7 @@ class MambaSea(Method):
 
     needs_unlabelled: ClassVar[bool] = False
     stage_names: ClassVar[tuple[str, ...]] = ("fit",)
-    defaults: ClassVar[Mapping[str, Any]] = {"balance_sites": True, "one_image": False}
+    defaults: ClassVar[Mapping[str, Any]] = {"balance_sites": True}
 
     def __init__(
         self,

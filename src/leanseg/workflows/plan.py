@@ -210,13 +210,12 @@ def _crops(
     """Size and number of the crops, and from where they are taken."""
     crop, batch = _crop_size(seen, longest, divisor, dims)
     crop = log.decide("crop", wishes.crop, crop, "whole images" if longest else "small crops of large images")
-    alone = len(seen.sides) == 2 and longest is None
-    why = "batch normalisation learns to cope with single images" if alone else "each gives few crops"
+    mixed = "batch normalisation learns from what images have in common"
     small = 0.5 if seen.share < SMALL_SHARE else 0.0
     return {
         "crop": -(-crop // divisor) * divisor,
         "batch": log.decide("batch", wishes.batch, batch, f"{batch * crop**dims:,} pixels a step"),
-        "one_image": log.decide("one image a step", wishes.one_image, alone, why),
+        "one_image": log.decide("one image a step", wishes.one_image, False, mixed),
         "foreground": log.decide(
             "foreground crops", wishes.foreground, small, f"{seen.share:.2%} of the pixels are foreground"
         ),

@@ -1,0 +1,48 @@
+"""The bundled weights: golden outputs on free pictures, the same from torch as from ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from skimage.data import retina
+
+from leanseg.bundle import read_bundle
+from leanseg.images.image import Image
+from leanseg.inference.predictor import Predictor
+
+Photograph = Callable[[], Any]
+PICTURES: dict[str, Photograph] = {"vessels": retina}
+MODELS = list(PICTURES)
+GOLDEN = {
+    "vessels": {(1100, 602): 0.0937, (844, 465): 0.2443, (712, 198): 0.4501, (461, 809): 0.6010, (430, 150): 0.9863},
+}
+"""Probabilities by (row, column)."""
+SHARES = {"vessels": 0.1142}
+"""Of the pixels, inside the mask."""
+
+
+def picture(model: str, *, step: int = 1) -> Image:
+    return Image(np.ascontiguousarray(PICTURES[model]()[::step, ::step].transpose(2, 0, 1)))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_golden_outputs(model: str) -> None:
+    found = Predictor(bundle=read_bundle(model)).predict(picture(model), probabilities=True)
+    assert found.probabilities is not None
+    for (row, column), wanted in GOLDEN[model].items():
+        assert found.probabilities[0, row, column] == pytest.approx(wanted, abs=2e-3)
+    assert (found.labels > 0).mean() == pytest.approx(SHARES[model], abs=5e-4)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_torch_and_onnx_agree(model: str) -> None:
+    maps = [
+        Predictor(bundle=read_bundle(model), backend=backend)
+        .predict(picture(model, step=2), probabilities=True)
+        .probabilities
+        for backend in ("onnx", "torch")
+    ]
+    assert np.abs(maps[0] - maps[1]).max() < 1e-4
