@@ -197,9 +197,13 @@ def _prepared(origin: Origin, downloads: Path, work: Path) -> Path:
 
 
 def _unsplit(folder: Path) -> Path:
-    """All images are for training: the folds judge, and other sources test."""
+    """No image is for testing: the folds judge, and other sources test."""
     cases = open_dataset(folder).cases
-    write_splits([replace(case, split="train") for case in cases], folder / "splits.csv")
+    # Were all for training, test images would be drawn from them; folds mix both again.
+    first = cases[0].patient
+    write_splits(
+        [replace(case, split="val" if case.patient == first else "train") for case in cases], folder / "splits.csv"
+    )
     return folder
 
 
