@@ -1,4 +1,4 @@
-"""The scores of the models that come with leanseg: for their cards, and for the page that lists them."""
+"""The scores of the models that come with leanseg, for their cards."""
 
 from __future__ import annotations
 
@@ -29,16 +29,3 @@ def table(*rows: tuple[str, ...]) -> str:
     """Rows as Markdown, the first one above the line."""
     head, *body = rows
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *body))
-
-
-def zoo_page(contents: Mapping[str, Mapping[str, Any] | None]) -> str:
-    """All models that ``zoo_models.py`` trained, one below the other."""
-    rows, commits = [], set()
-    for content in contents.values():
-        for run in content["runs"] if content else ():
-            rows += [(f"`{run['arm']}`", *row) for row in score_rows(run)]
-            commits.add(run["commit"])
-    if not rows:
-        return "*Not run yet: `make bench NAME=zoo_models`.*\n"
-    made = f"Made by `benchmarks/zoo_models.py`, one seed; commit {', '.join(sorted(commits))}."
-    return f"{table(('model', *HEAD), *rows)}\n\n{made}\n"

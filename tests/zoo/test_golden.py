@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from skimage.data import retina
 
-from leanseg.bundle import read_bundle
+from leanseg.bundle import read_bundle, zoo
 from leanseg.images.image import Image
 from leanseg.inference.predictor import Predictor
 
 Photograph = Callable[[], Any]
 PICTURES: dict[str, Photograph] = {"vessels": retina}
-MODELS = list(PICTURES)
+MODELS = sorted(zoo())
+"""A model that is added needs a picture and golden outputs."""
 GOLDEN = {
     "vessels": {(1100, 602): 0.0937, (844, 465): 0.2443, (712, 198): 0.4501, (461, 809): 0.6010, (430, 150): 0.9863},
 }

@@ -10,10 +10,10 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep the memory that it frees, from now on; outside of glibc nothing changes.
+    """Let this process keep the memory that it frees; outside of glibc nothing changes.
 
     A training step frees what it took, and glibc hands large blocks back to the system, which clears every page again
-    for the next step. Networks with many large maps train faster without that, and take somewhat more memory.
+    for the next step.
 
     Example:
         >>> keep_freed_memory()
