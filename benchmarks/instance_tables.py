@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from leanseg.metrics.intervals import bootstrap_mean, compare
+from markdown_table import markdown_table
 
 HEAD = ("network", "parted by", "seeds", "panoptic quality, 95 % interval", "beside connected pieces",
         "F1 of objects", "AJI", "Dice")  # fmt: skip
@@ -23,9 +24,8 @@ def instance_page(content: Mapping[str, Any] | None) -> str:
     runs: Sequence[Run] = content["runs"]
     arms = dict.fromkeys(run["arm"] for run in runs)
     rows = [_cells([run for run in runs if run["arm"] == arm], way) for arm in arms for way in runs[0]["trials"]]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in (HEAD, ["---"] * len(HEAD), *rows))
     commits = ", ".join(sorted({run["commit"] for run in runs}))
-    return f"{table}\n\nMade by `benchmarks/instances.py`; commit {commits}.\n"
+    return f"{markdown_table(HEAD, *rows)}\n\nMade by `benchmarks/instances.py`; commit {commits}.\n"
 
 
 def _cells(runs: Sequence[Run], way: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from leanseg.metrics.intervals import bootstrap_mean
+from markdown_table import markdown_table
 
 HEAD = ("arm", "parameters", "seeds", "average precision", "by eleven thresholds", "IoU", "Dice", "accuracy",
         "lesions found at one false alarm an image",
@@ -32,7 +33,7 @@ def _table(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
                f"{first['accuracy_of_nothing']:.4%}", "0", ""]  # fmt: skip
     arms = dict.fromkeys(run["arm"] for run in runs)
     rows = [nothing, *(_cells(arm, [run for run in runs if run["arm"] == arm], name) for arm in arms)]
-    return "\n".join([title, "", *(f"| {' | '.join(row)} |" for row in (HEAD, ["---"] * len(HEAD), *rows))])
+    return f"{title}\n\n{markdown_table(HEAD, *rows)}"
 
 
 def _cells(arm: str, runs: Sequence[Mapping[str, Any]], name: str) -> list[str]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from leanseg.estimate.conformal import conformal_quantile
+from markdown_table import markdown_table
 
 Content = Mapping[str, Any]
 Floats = NDArray[np.float64]
@@ -41,19 +42,18 @@ def images_page(contents: Mapping[str, Content]) -> str:
     blocks = []
     for name, content in contents.items():
         rows = [
-            [way, *_judged([_apply(way, run, "clean") for run in content["runs"]])]
+            [WAYS.get(way, way), *_judged([_apply(way, run, "clean") for run in content["runs"]])]
             for way in ("ours", "clean only", "reverse", "percentiles", "soft", "area", "constant")
         ]
-        blocks.append(f"**{name.capitalize()}, clean test images**\n\n" + _table(["expected by", *JUDGED], rows, WAYS))
+        table = markdown_table(["expected by", *JUDGED], *rows, numbers=True)
+        blocks.append(f"**{name.capitalize()}, clean test images**\n\n{table}")
     for name, content in contents.items():
-        targets = dict.fromkeys(target for run in content["runs"] for target in run["targets"])
         rows = [
-            [target, *_judged([_apply("ours", run, target) for run in content["runs"]]), _found(content, target)]
-            for target in targets
+            [target, *_judged([_apply("ours", run, target) for run in content["runs"]]), *_found(content, target)]
+            for target in dict.fromkeys(target for run in content["runs"] for target in run["targets"])
         ]
-        head = ["images", *JUDGED, "called unlike", "AUROC of unlike"]
-        rows = [[*row[:-1], *row[-1]] for row in rows]
-        blocks.append(f"**{name.capitalize()}, changed images and other sources**\n\n" + _table(head, rows))
+        table = markdown_table(["images", *JUDGED, "called unlike", "AUROC of unlike"], *rows, numbers=True)
+        blocks.append(f"**{name.capitalize()}, changed images and other sources**\n\n{table}")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -174,7 +174,7 @@ def sets_page(contents: Mapping[str, Content]) -> str:
     head = ["estimate", *(f"error, {kind} ({number} sets)" for kind, number in count.items())]
     head += ["all checkpoints: error", "r", "late ones: error", "r"]
     note = "Errors are mean absolute differences of the mean Dice of a set; other sources are cameras and sites."
-    return _table(head, rows) + f"\n\n{note}\n"
+    return markdown_table(head, *rows, numbers=True) + f"\n\n{note}\n"
 
 
 def _pearson(pairs: Floats) -> str:
@@ -232,10 +232,4 @@ def calibration_page(contents: Mapping[str, Content]) -> str:
                 rows.append([f"{name}, {kind} models", *cells])
     shown = ("error", "error, temperature", "Brier", "Brier, temperature")
     head = ["models", *(f"{where}: {what}" for where in ("clean", "changed") for what in shown)]
-    return _table(head, rows) + "\n"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], names: Mapping[str, str] | None = None) -> str:
-    named = [[(names or {}).get(row[0], row[0]), *row[1:]] for row in rows]
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *named]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return markdown_table(head, *rows, numbers=True) + "\n"

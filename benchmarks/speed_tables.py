@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from leanseg.images.atomic import replacing
+from markdown_table import markdown_table
 from speed_chart import bars
 from speed_runner import EXACT, PLAIN, ROOFLINE
 
@@ -24,15 +25,15 @@ def browser_page(content: Mapping[str, Any] | None) -> str:
         return "*Not run yet: `make bench NAME=browser`.*\n"
     single, threaded = content["runs"]
     head = ["image", "pixels", "seconds", "the first time", "threads allowed", "Python", "same pixels"]
-    lines = [_row(head), _row(["---", *["---:"] * 6])]
+    rows = []
     for row, other in zip(single["images"], threaded["images"], strict=True):
         times = [row["seconds"], row["first_seconds"], other["seconds"], row["python_seconds"]]
         size, same = " x ".join(map(str, row["pixels"])), min(row["agreement"], other["agreement"])
-        lines.append(_row([row["image"], size, *(f"{value:.2f}" for value in times), f"{same:.2%}"]))
+        rows.append([row["image"], size, *(f"{value:.2f}" for value in times), f"{same:.2%}"])
     made = f"`vessels` in {single['browser'].split()[-2]} and ONNX Runtime in Python, one thread of "
     made += f"{single['machine']['cpu']} with {single['machine']['cores']} cores: medians of {single['repeats']} "
     made += f"images after the first. The page was ready after {single['seconds_to_load']:.1f} s. Made by "
-    return "\n".join(lines) + f"\n\n{made}`benchmarks/browser.py`, commit {single['commit']}.\n"
+    return f"{markdown_table(head, *rows, numbers=True)}\n\n{made}`benchmarks/browser.py`, commit {single['commit']}.\n"
 
 
 def start_up_page(content: Mapping[str, Any] | None) -> str:
@@ -41,11 +42,11 @@ def start_up_page(content: Mapping[str, Any] | None) -> str:
         return "*Not run yet: `make bench NAME=start_up`.*\n"
     parts = ("import", "load", "read", "compute", "write")
     head = ["install", "whole process", *parts, "processor", "the first time", "peak memory", "installed"]
-    lines = [_row(head), _row(["---", *["---:"] * (len(head) - 1)])]
+    rows = []
     for run in content["runs"]:
         times = [run["median"][name] for name in ("whole", *parts, "processor")]
         sizes = [f"{run['median']['peak_bytes'] / 1e6:.0f} MB", f"{sum(run['bytes'].values()) / 1e6:.0f} MB"]
-        lines.append(_row([run["arm"], *(f"{t:.2f} s" for t in times), f"{run['first']['whole']:.2f} s", *sizes]))
+        rows.append([run["arm"], *(f"{t:.2f} s" for t in times), f"{run['first']['whole']:.2f} s", *sizes])
     first = content["runs"][0]
     sizes = sorted(first["bytes"].items(), key=lambda pair: -pair[1])[:LARGEST]
     named = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in sizes)
@@ -53,7 +54,7 @@ def start_up_page(content: Mapping[str, Any] | None) -> str:
         f"Medians of {first['repeats']} processes on {first['machine']['cpu']}, two threads. The largest parts of the "
     )
     made += f"install: {named}. Made by `benchmarks/start_up.py`, commit {first['commit']}."
-    return "\n".join(lines) + f"\n\n{made}\n"
+    return f"{markdown_table(head, *rows, numbers=True)}\n\n{made}\n"
 
 
 def scan_page(content: Mapping[str, Any] | None) -> str:
@@ -62,17 +63,17 @@ def scan_page(content: Mapping[str, Any] | None) -> str:
         return "*Not run yet: `make bench NAME=selective_scan`.*\n"
     ways = list(dict.fromkeys(way for size in content["sizes"] for way in size["ways"]))
     head = ["batch, channels, states, length", *ways]
-    lines = [_row(head), _row(["---", *["---:"] * len(ways)])]
+    rows = []
     for one in content["sizes"]:
         cells = []
         for way in ways:
             found = one["ways"].get(way)
             cells.append(f"{found['ratio']:.2f}<br><small>{found['kept_mb']:,.0f} MB</small>" if found else "")
-        lines.append(_row([", ".join(map(str, one["size"].values())), *cells]))
+        rows.append([", ".join(map(str, one["size"].values())), *cells])
     made = "Time as a multiple of the exact scan's, in turns in one process on one thread, and memory kept between "
     made += "forward and backward beside the inputs. Made by `benchmarks/selective_scan.py` on "
     made += f"{content['machine']['cpu']}, commit "
-    return "\n".join([*lines, "", f"{made}{content['commit']}."]) + "\n"
+    return f"{markdown_table(head, *rows, numbers=True)}\n\n{made}{content['commit']}.\n"
 
 
 def training_speed_page(content: Mapping[str, Any] | None) -> str:
@@ -81,8 +82,8 @@ def training_speed_page(content: Mapping[str, Any] | None) -> str:
         return "*Not run yet: `make bench NAME=training_speed`.*\n"
     (run,) = content["runs"]
     pixels, seconds = run["batch"] * run["crop"] ** 2, run["seconds"]
-    lines = [_row(["training, one thread", "seconds a step", "crops a second", "megapixels a second"])]
-    lines.append(_row(["---", *["---:"] * 3]))
+    head = ["training, one thread", "seconds a step", "crops a second", "megapixels a second"]
+    rows = []
     shown = {
         "`leanseg train`, Mini-Net": "leanseg train",
         "a plain loop in torch, leanseg's Mini-Net": "plain loop",
@@ -90,16 +91,16 @@ def training_speed_page(content: Mapping[str, Any] | None) -> str:
     }
     for name, way in shown.items():
         step = seconds[way]
-        lines.append(_row([name, f"{step:.3f}", f"{run['batch'] / step:.1f}", f"{pixels / step / 1e6:.2f}"]))
+        rows.append([name, f"{step:.3f}", f"{run['batch'] / step:.1f}", f"{pixels / step / 1e6:.2f}"])
     if peer := run["peer"]:
         step, size = min(peer["seconds"]), peer["batch"] * peer["patch"][0] * peer["patch"][1]
         cells = [f"{step:.1f}", f"{peer['batch'] / step:.2f}", f"{size / step / 1e6:.3f}"]
-        lines.append(_row([f"nnU-Net, 2-D, {peer['parameters']:,} parameters", *cells]))
+        rows.append([f"nnU-Net, 2-D, {peer['parameters']:,} parameters", *cells])
     crops, step = seconds["leanseg: crops"], seconds["leanseg: step"]
     made = f"Mini-Net sees {run['batch']} crops of {run['crop']} pixels a step, nnU-Net its own patches. In leanseg, "
     made += f"making the crops takes {crops / (crops + step):.0%} of a step. The fastest of {run['rounds']} rounds on "
     made += f"{run['machine']['cpu']}; made by `benchmarks/training_speed.py`, commit {run['commit']}."
-    return "\n".join([*lines, "", made]) + "\n"
+    return f"{markdown_table(head, *rows, numbers=True)}\n\n{made}\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,13 +168,14 @@ def network_pages(content: Mapping[str, Any] | None, *, picture: Path) -> dict[s
 def _beside(found: Measured) -> str:
     """Ratios to the plain export, agreement, and the distance from the roofline."""
     head = ["Mini-Net, 512 x 512, one thread", "ms", "of the plain export", "compute limit / time", "same masks"]
-    lines = ["![Time of one image](../images/speed.svg)", "", _row(head), _row(["---", *["---:"] * 4])]
+    rows = []
     limits = found.limits(1, 512)
     for arm, same in found.same.items():
         time, plain = (found.best[name, 1, 512][0] for name in (arm, PLAIN))
         share = "" if "int8" in arm else f"{limits['bfloat16' if 'bf16' in arm else 'float32'] / time:.0%}"
-        lines.append(_row([arm, f"{time:.1f}", f"{time / plain:.2f}", share, f"{same:.3%}"]))
-    return "\n".join([*lines, "", _made(found, limits)]) + "\n"
+        rows.append([arm, f"{time:.1f}", f"{time / plain:.2f}", share, f"{same:.3%}"])
+    shown = "![Time of one image](../images/speed.svg)"
+    return f"{shown}\n\n{markdown_table(head, *rows, numbers=True)}\n\n{_made(found, limits)}\n"
 
 
 def _made(found: Measured, limits: Mapping[str, float]) -> str:
@@ -197,18 +199,14 @@ def _all(found: Measured) -> str:
     threads = sorted({count for _, count, _ in found.best})
     head = ["network", *(f"{side}, {count} thread{'s' * (count > 1)}" for side in sides for count in threads)]
     head += [f"images a second, {sides[1]}", f"memory, {sides[-1]}", f"processor, {sides[1]}"]
-    lines = [_row(head), _row(["---", *["---:"] * (len(head) - 1)])]
+    rows = []
     for arm in dict.fromkeys(arm for arm, _, _ in found.best):
         times = [found.best[arm, count, side][0] for side in sides for count in threads]
         rate = 1000 / min(found.best[arm, count, sides[1]][0] for count in threads)
         peak = found.best[arm, 1, sides[-1]][2] / 2**20
         processor = found.best[arm, threads[-1], sides[1]][1]
         cells = [*(f"{time:,.0f}" for time in times), f"{rate:.1f}", f"{peak:,.0f} MiB", f"{processor:,.0f} ms"]
-        lines.append(_row([arm, *cells]))
+        rows.append([arm, *cells])
     made = "Milliseconds of one image of so many pixels square. Memory is the peak of the whole process, libraries "
     made += f"included; processor is its time with {threads[-1]} threads, a stand-in for energy."
-    return "\n".join([*lines, "", made]) + "\n"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"{markdown_table(head, *rows, numbers=True)}\n\n{made}\n"

@@ -21,6 +21,7 @@ from instance_tables import instance_page
 from leanseg.images.atomic import replacing
 from leanseg.metrics.intervals import Estimate, bootstrap_mean, compare
 from lesion_tables import lesion_page
+from markdown_table import markdown_table
 from quality_sets import SOURCES
 from quality_tables import pages as quality_pages
 from speed_tables import browser_page, network_pages, scan_page, start_up_page, training_speed_page
@@ -104,8 +105,7 @@ def _by_arm(runs: Sequence[Run], trial: str) -> dict[str, list[Run]]:
 
 
 def _table(title: str, rows: Sequence[Sequence[str]]) -> str:
-    head, *body = rows
-    return "\n".join([f"**{title}**", "", _row(head), _row(["---"] * len(head)), *(_row(row) for row in body)])
+    return f"**{title}**\n\n{markdown_table(*rows)}"
 
 
 def _trial(runs: Sequence[Run], trial: str, extra: Extra) -> str:
@@ -196,15 +196,15 @@ def speed_page(content: Mapping[str, Any] | None) -> str:
     if content is None:
         return "*Not run yet: `make bench NAME=metrics_speed`.*\n"
     head = ["masks", "HD95: leanseg", "MONAI", "times faster", "all surface scores: leanseg", "MONAI", "times faster"]
-    lines = [_row(head), _row(["---"] + ["---:"] * 6)]
+    rows = []
     for name, case in content["cases"].items():
         pairs = [case["hd95_median"], case["all_median"]]
         cells = [(f"{p['leanseg_ms']:.1f} ms", f"{p['monai_ms']:.1f} ms", f"{p['ratio']:.1f}") for p in pairs]
-        lines.append(_row([name, *cells[0], *cells[1]]))
-    versions = content["versions"]["monai"]
-    lines += ["", f"Medians on {content['machine']['cpu']} with one thread each, beside MONAI {versions['monai']}; "
-              f"made by `benchmarks/metrics_speed.py` at commit {content['commit'][:7]}."]  # fmt: skip
-    return "\n".join(lines) + "\n"
+        rows.append([name, *cells[0], *cells[1]])
+    monai = content["versions"]["monai"]["monai"]
+    made = f"Medians on {content['machine']['cpu']} with one thread each, beside MONAI {monai}; made by "
+    made += f"`benchmarks/metrics_speed.py` at commit {content['commit'][:7]}."
+    return f"{markdown_table(head, *rows, numbers=True)}\n\n{made}\n"
 
 
 def cost_page(content: Mapping[str, Any] | None) -> str:
@@ -224,21 +224,18 @@ def pareto_page(content: Mapping[str, Any] | None) -> str:
     (run,) = content["runs"]
     sets = run["sets"]
     head = ["network", "parameters", "milliseconds", "in torch, not folded", "memory (MiB)"]
-    lines = [_row([*head, *(f"Dice, {name}" for name in sets)]), _row(["---"] + ["---:"] * (4 + len(sets)))]
+    head += [f"Dice, {name}" for name in sets]
+    rows = []
     for net in run["nets"]:
         cost = [f"{net['parameters']:,}", f"{net['milliseconds']:.1f}", f"{net['unfolded milliseconds']:.1f}"]
         points = [scores.get(net["name"]) for scores in sets.values()]
         dice = [f"{p[0]:.4f}" + _small(f"{p[1]:.4f} to {p[2]:.4f}") if p else "" for p in points]
-        lines.append(_row([net["name"], *cost, f"{net['bytes'] / 2**20:.0f}", *dice]))
+        rows.append([net["name"], *cost, f"{net['bytes'] / 2**20:.0f}", *dice])
     size, cpu = f"{run['side']} x {run['side']} pixels", run["machine"]["cpu"]
     made = f"One image of {size}: processor time on one thread of {cpu}, medians of {run['repeats']}. Dice on the test "
     made += f"images of each set, with its interval. Made by `benchmarks/pareto.py`, commit {run['commit']}."
     shown = "![Dice of each set against parameters and against time](../images/med2d-segnet-pareto.svg)"
-    return "\n".join([shown, "", *lines, "", made]) + "\n"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"{shown}\n\n{markdown_table(head, *rows, numbers=True)}\n\n{made}\n"
 
 
 def _read(name: str) -> Mapping[str, Any] | None:

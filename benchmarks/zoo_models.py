@@ -29,7 +29,8 @@ from leanseg.data.folder import open_dataset
 from leanseg.data.public import public_set
 from leanseg.data.splits import write_splits
 from leanseg.inference.predictor import Predictor
-from zoo_tables import HEAD, LEFT_OUT, score_rows, table
+from markdown_table import markdown_table
+from zoo_tables import HEAD, LEFT_OUT, score_rows
 
 RECIPE: dict[str, Any] = {"folds": 5, "refit": True, "epochs": 8, "threads": 1, "precision": "32-true", "snapshots": 0}
 STAINS = {"gain": 0.2, "offset": 0.3, "gamma": 0.3, "mix": 0.5, "noise": 0.1, "blur": 1.0, "scale": 1.5}
@@ -231,7 +232,7 @@ def _ship(name: str, shipped: Shipped, bundle: Bundle, run: Mapping[str, Any]) -
         licence=public.licence,
         cite=f"{public.citation}.",
         weights=public.licence,
-        scores=table(HEAD, *score_rows(run)),
+        scores=markdown_table(HEAD, *score_rows(run)),
     )
     card = model_card(text=text, licence=shipped.licence, tags=shipped.tags)
     files = {file: bundle.path(file).read_bytes() for file in bundle.files}

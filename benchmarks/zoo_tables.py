@@ -23,9 +23,3 @@ def score_rows(run: Run) -> list[tuple[str, ...]]:
         unlike = f"{trial['unlike']:.0%}" if "unlike" in trial else ""
         rows.append((name, str(dice.n), f"{dice.mean:.3f} ({low:.3f} to {high:.3f})", unlike))
     return rows
-
-
-def table(*rows: tuple[str, ...]) -> str:
-    """Rows as Markdown, the first one above the line."""
-    head, *body = rows
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *body))

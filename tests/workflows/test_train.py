@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,19 @@ def test_killed_and_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> 
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
     assert json.loads((cut / "facts.json").read_text())["seconds"] > killed_after
+    tables = [list(csv.DictReader((out / "fold-0" / "fit" / "metrics.csv").open())) for out in (whole, cut)]
+    assert tables[0] == tables[1]
+
+
+def test_a_run_that_is_stopped_between_two_stages_goes_on_and_keeps_both_curves(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main(["train", str(data), "--out", str(out), "--method", "wt-bcp", "--labelled", "2", *FAST]) == 0
+    fold = out / "fold-0"
+    before = {stage: (fold / stage / "metrics.csv").read_bytes() for stage in ("pretrain", "mix")}
+    (fold / "weights.safetensors").unlink()
+    shutil.rmtree(fold / "mix")
+    assert main(["train", str(data), "--out", str(out), "--resume"]) == 0
+    assert {stage: (fold / stage / "metrics.csv").read_bytes() for stage in before} == before
 
 
 def test_fine_tuning_starts_from_the_model_and_learns_new_classes(run: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from leanseg.methods.stage import Method, Stage
 
 LAST, BEST, WEIGHTS, FINDINGS = "last.ckpt", "best.ckpt", "weights.safetensors", "findings.safetensors"
+METRICS = "metrics.csv"
 PRETRAINED = "pretrained.safetensors"
 """In the folder of a stage: what ``--init`` takes."""
 
@@ -97,7 +99,6 @@ def fit(
 
 
 def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool, each_epoch: Callable[[], None]) -> None:
-    import torch
     from lightning.pytorch import Trainer
     from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint, RichProgressBar
 
@@ -130,21 +131,16 @@ def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool, each_
         enable_model_summary=False,
         log_every_n_steps=1,
         callbacks=callbacks,
-        logger=_logger(machine.logger, folder),
+        logger=_loggers(machine.logger, folder),
         default_root_dir=folder,
     )
-    last = folder / LAST if resume and (folder / LAST).is_file() else None
-    if last is not None:
-        # Lightning tells the sampler of every epoch but the first one after a restart.
-        sampler: Any = stage.train.sampler
-        sampler.set_epoch(torch.load(last, map_location="cpu", weights_only=True)["global_step"] // len(sampler))
     with warnings.catch_warnings():
         # Hints about workers, loggers and devices that the plan has decided already.
         warnings.filterwarnings("ignore", module="lightning.*")
         warnings.filterwarnings("ignore", message=".*share_memory.*|.*lr_scheduler.*")
         trainer.fit(
-            stage.module, stage.train, stage.val if judged else None, ckpt_path=last,
-            weights_only=True,
+            stage.module, stage.train, stage.val if judged else None,
+            ckpt_path=_begun(stage, folder, trainer) if resume else None, weights_only=True,
         )  # fmt: skip
 
 
@@ -162,11 +158,31 @@ def _strategy(machine: Machine) -> Any:
     return DDPStrategy(start_method="spawn", process_group_backend=backend)
 
 
-def _logger(kind: str, folder: Path) -> Any:
+def _loggers(kind: str, folder: Path) -> list[Any]:
     from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
     loggers = [CSVLogger(folder, name="", version="")]
     return [*loggers, TensorBoardLogger(folder, name="", version="")] if kind == "tensorboard" else loggers
+
+
+def _begun(stage: Stage, folder: Path, trainer: Trainer) -> Path | None:
+    """The last checkpoint, where there is one, with the order of samples and the table of scores as they were then."""
+    import torch
+
+    last, log = folder / LAST, folder / METRICS
+    if not last.is_file():
+        return None
+    state = torch.load(last, map_location="cpu", weights_only=True)
+    # Lightning tells the sampler of every epoch but the first one after a restart.
+    sampler: Any = stage.train.sampler
+    sampler.set_epoch(state["global_step"] // len(sampler))
+    if log.is_file():
+        with log.open(newline="", encoding="utf-8") as file:
+            rows: Any = [row for row in csv.DictReader(file) if int(row["epoch"]) <= state["epoch"]]
+        # A new table deletes the one that it finds.
+        trainer.logger.experiment.metrics = rows  # type: ignore[union-attr]
+        trainer.logger.save()  # type: ignore[union-attr]
+    return last
 
 
 def _load_best(stage: Stage, folder: Path) -> None:

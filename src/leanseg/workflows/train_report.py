@@ -17,6 +17,7 @@ from leanseg.report.contents import TrainReport
 from leanseg.report.html import write_report
 from leanseg.workflows.config import configuration
 from leanseg.workflows.evaluation import Evaluation
+from leanseg.workflows.fitting import METRICS
 from leanseg.workflows.plan import Plan
 from leanseg.workflows.score_files import remarks, score_sections
 
@@ -33,7 +34,7 @@ def write_train_report(
     """Write ``OUT/report.html``, and time, memory and size as ``OUT/facts.json``."""
     folders = [options.out / f"fold-{number}" for number in range(options.folds)]
     stages = method_class(options.method).stages_for(dataset.classes)
-    logs = [[folder / stage / "metrics.csv" for stage in stages] for folder in folders]
+    logs = [[folder / stage / METRICS for stage in stages] for folder in folders]
     loss, dice = _curves(logs, "loss"), _curves(logs, "val_dice")
     tested = bool(dataset.subset("test"))
     last = _curves([[logs[0][-1]]], "val_dice")[0]
