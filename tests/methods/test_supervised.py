@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from torch import nn
 from leanseg.loading.augment import Augmentation
 from leanseg.loading.crops import Crops
 from leanseg.loading.samples import Sample
-from leanseg.methods.supervised import estimate_statistics
-from leanseg.methods.whole_image import mean_dice
+from leanseg.methods.schedule import Schedule
+from leanseg.methods.supervised import estimate_statistics, settled
+from leanseg.methods.whole_image import mean_dice, validation_dice
 from leanseg.types import Classes
 from testers.methods import MethodTester, fit, make, score
 from testers.samples import discs
@@ -57,9 +59,36 @@ def test_statistics_are_the_mean_over_batches() -> None:
     assert not net.training
 
 
-def test_a_network_without_normalisation_sees_no_batch() -> None:
-    class NoCrops:
-        def __getitem__(self, step: int) -> Any:
-            raise AssertionError("no batch is needed")
+def schedule(**settings: Any) -> Schedule:
+    sizes: dict[str, Any] = {"crop": 12, "batch": 2, "epochs": 1, "augmentation": Augmentation()}
+    return Schedule(classes=Classes(names=("disc",)), **{**sizes, **settings})
 
-    estimate_statistics(nn.Conv2d(1, 1, 1), NoCrops())  # type: ignore[arg-type]
+
+def bright_discs(*, mean: float) -> nn.Module:
+    """Finds discs, which are 1 above noise around 0, where its running mean is theirs and the noise's."""
+    net = nn.Sequential(nn.BatchNorm2d(1, affine=False), nn.Conv2d(1, 1, 1))
+    net[0].running_mean.fill_(mean)
+    nn.init.constant_(net[1].weight, 1.0)
+    nn.init.constant_(net[1].bias, -0.5)
+    return net
+
+
+@pytest.mark.parametrize(("mean", "kept"), [(0.0, True), (99.0, False)])
+def test_statistics_are_estimated_anew_unless_the_averaged_ones_score_better(mean: float, kept: bool) -> None:
+    samples, val = discs(3, 20, 20), discs(3, 20, 20, seed=1)
+    # Crops as bright as no validation image would mislead.
+    shifted = [replace(sample, image=sample.image + 5 * kept) for sample in samples]
+    net = settled(bright_discs(mean=mean), shifted, val, schedule())
+    assert (float(net[0].running_mean) == mean) is kept
+    assert not net.training
+    assert validation_dice(net, val, classes=Classes(names=("disc",))) > 0.3
+
+
+def test_without_validation_images_statistics_are_estimated_anew() -> None:
+    net = settled(bright_discs(mean=99.0), discs(3, 20, 20), [], schedule())
+    assert abs(float(net[0].running_mean)) < 1
+
+
+def test_a_network_without_normalisation_needs_no_crops() -> None:
+    net = nn.Conv2d(1, 1, 1)
+    assert torch.equal(settled(net, [], [], schedule()).weight, net.weight)

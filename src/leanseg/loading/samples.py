@@ -1,4 +1,4 @@
-"""Decode and normalise every case once; all later crops come from memory that worker processes share."""
+"""Decode and normalise every case once; all later crops come from memory."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def load_sample(dataset: Dataset, case: Case, preprocessing: Preprocessing) -> S
         resampled = resample_labels(labels, prepared.resampling, overlapping=overlapping)
         target = resampled if overlapping else resampled[None]
     return Sample(
-        image=_shared(prepared.read(everywhere)),
-        target=_shared(target),
-        valid=_shared(valid[None].astype(np.uint8)),
+        image=_tensor(prepared.read(everywhere)),
+        target=_tensor(target),
+        valid=_tensor(valid[None].astype(np.uint8)),
         case=case,
     )
 
@@ -67,7 +67,5 @@ def load_samples(dataset: Dataset, cases: Sequence[Case], preprocessing: Preproc
         return list(track(loaded, total=len(cases), description="Reading images", transient=True))
 
 
-def _shared(array: NDArray[Any]) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
-    tensor.share_memory_()  # type: ignore[no-untyped-call]
-    return tensor
+def _tensor(array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))

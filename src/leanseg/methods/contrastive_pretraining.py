@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -83,7 +82,6 @@ class ContrastivePretraining(Segmenter):
         n_positions: feature cells compared in each image.
         graph: of :func:`~leanseg.methods.image_contrast.joined_components`.
         asp_norm, asp_input: norm and values of :func:`~leanseg.methods.image_contrast.superpixel_maps`.
-        seed: of the cells.
         settings: of :class:`Segmenter`.
 
     Source:
@@ -99,14 +97,13 @@ class ContrastivePretraining(Segmenter):
         graph: Literal["nn", "mutual"],
         asp_norm: Literal["region", "all"],
         asp_input: Literal["centred", "raw"],
-        seed: int,
         **settings: Any,
     ) -> None:
         # The true labels have no part in it.
         super().__init__(net=net, loss=nn.Identity(), **settings)
         if hasattr(net.net, "folded"):
             self._format = torch.contiguous_format
-        self.terms, self.n_positions, self.seed = terms, n_positions, seed
+        self.terms, self.n_positions = terms, n_positions
         self.graph: Literal["nn", "mutual"] = graph
         self.asp_norm: Literal["region", "all"] = asp_norm
         self.asp_input: Literal["centred", "raw"] = asp_input
@@ -158,8 +155,7 @@ class ContrastivePretraining(Segmenter):
 
     def _inside(self, plain: Tensor, cells: Tensor) -> Tensor:
         """The contrast between cells of an image."""
-        entropy = int(np.random.default_rng((self.seed, self.global_step)).integers(1 << 62))
-        generator = torch.Generator().manual_seed(entropy)
+        generator = torch.Generator().manual_seed(self.step_seed)
         positions = [random_positions(one, count=self.n_positions, generator=generator) for one in cells]
         self._facts["cells"] = sum(len(at) for at in positions) / len(positions)
         return superpixel_contrast(*centred(plain), cells, positions)

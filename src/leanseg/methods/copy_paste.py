@@ -46,13 +46,12 @@ class _Boxes(Segmenter):
 
     Args:
         box: side of the box as a share of each axis; 0 pastes nothing.
-        seed: of the boxes.
         settings: of :class:`Segmenter`.
     """
 
-    def __init__(self, *, box: float, seed: int, **settings: Any) -> None:
+    def __init__(self, *, box: float, **settings: Any) -> None:
         super().__init__(**settings)
-        self.box, self.seed = box, seed
+        self.box = box
 
     def outside(self, image: Tensor) -> Tensor:
         """The mask of this step, one for the whole batch."""
@@ -82,7 +81,7 @@ class CopyPaste(_Boxes):
         largest_component: the teacher's labels keep the largest piece of each class alone.
         confidence: least probability of a teacher's label that counts.
         mix: paste; without, labelled and unlabelled images stay apart (mean teacher).
-        settings: box, seed and those of :class:`Segmenter`; ``average`` is the teacher's memory.
+        settings: box and those of :class:`Segmenter`; ``average`` is the teacher's memory.
 
     Source:
         Bai et al., CVPR 2023, equations 4 to 8; consistency: Zhou et al., XNet v2, BIBM 2024.

@@ -29,11 +29,18 @@ NARROWEST = 0.1
 
 
 def unknown_field(sample: Sample) -> Tensor:
-    """A field of which nothing is known, in memory that processes share: crops are cut while it is written to."""
+    """A field of which nothing is known."""
     start = torch.tensor(START, dtype=torch.float16).view(2, *[1] * (sample.image.ndim - 1))
-    field = start.expand(2, *sample.image.shape[1:]).contiguous()
-    field.share_memory_()  # type: ignore[no-untyped-call]
-    return field
+    return start.expand(2, *sample.image.shape[1:]).contiguous()
+
+
+def unknown_fields(samples: Sequence[Sample]) -> list[Tensor]:
+    """One for each sample, in memory that processes share: crops are cut while fields are written to."""
+    fields = [unknown_field(sample) for sample in samples]
+    # One block of memory: every shared tensor holds a file open.
+    block = torch.cat([field.flatten() for field in fields]).share_memory_()  # type: ignore[no-untyped-call]
+    parts = block.split([field.numel() for field in fields])
+    return [part.view_as(field) for part, field in zip(parts, fields, strict=True)]
 
 
 def fit_field(

@@ -80,14 +80,14 @@ class MambaSea(Method):
             consistency=consistency,
             agreement=agreement,
             styles=styles,
-            seed=schedule.seed,
             **schedule.fitting(epochs=schedule.epochs),
         )
         self._train: Sequence[Sample] = ()
+        self._val: Sequence[Sample] = ()
 
     def stages(self, train: Sequence[Sample], val: Sequence[Sample]) -> Iterator[Stage]:
         """One fit."""
-        self._train = train
+        self._train, self._val = train, val
         schedule = self.schedule
         if self.appearance == "gva":
             self.module.appearance = GlobalAppearance(channels=len(train[0].image))
@@ -101,5 +101,5 @@ class MambaSea(Method):
         return self.module.net
 
     def result(self) -> nn.Module:
-        """The averaged weights, with normalisation statistics of undisturbed crops."""
-        return settled(without_token_style(self.module.averaged), self._train, self.schedule)
+        """The averaged weights without noise, settled."""
+        return settled(without_token_style(self.module.averaged), self._train, self._val, self.schedule)

@@ -89,4 +89,5 @@ class Schedule:
             "weight_decay": self.weight_decay,
             "average": self.average,
             "window": self.window,
+            "seed": self.seed,
         }

@@ -6,6 +6,7 @@ import copy
 import math
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
@@ -39,6 +40,7 @@ class Segmenter(LightningModule):
         weight_decay: on weights; biases and normalisation layers have none.
         average: decay of the moving average of the weights.
         window: side of the windows in which the network sees whole images; None shows it all at once.
+        seed: of what is drawn in a step.
 
     Raises:
         LeansegError: while fitting, when the loss is no number or the output has become constant.
@@ -56,12 +58,13 @@ class Segmenter(LightningModule):
         weight_decay: float = 1e-4,
         average: float = 0.99,
         window: int | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.net, self.loss, self.classes, self.steps = net, loss, classes, steps
         self.optimiser: Optimiser = optimiser
         self.learning_rate, self.weight_decay, self.average = learning_rate, weight_decay, average
-        self.window = window
+        self.window, self.seed = window, seed
         self.averaged = copy.deepcopy(net).requires_grad_(False)
         # Plain convolutions are quickest with channels last; a network that folds while training has its own order.
         last = {2: torch.channels_last, 3: torch.channels_last_3d}[getattr(net, "dims", 2)]
@@ -120,7 +123,13 @@ class Segmenter(LightningModule):
         several = getattr(self.net, "training_logits", None)
         return several(image) if several else (self.net(image),)
 
+    @property
+    def step_seed(self) -> int:
+        """Of this step and process: a resumed training draws what an uninterrupted one would have drawn."""
+        return int(np.random.default_rng((self.seed, self.global_step, self.global_rank)).integers(1 << 62))
+
     def training_step(self, batch: Batch, step: int) -> Tensor:  # noqa: ARG002
+        torch.manual_seed(self.step_seed)
         loss = self.training_loss(batch)
         if not bool(torch.isfinite(loss)):
             msg = f"the loss is no number at step {self.global_step}: lower --learning-rate, or look for broken pixels"

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from leanseg.errors import UsageError
 from leanseg.loading.loaders import crop_loader, sample_loader
 from leanseg.loading.samples import Sample
-from leanseg.methods.e_step import FROM_SCRATCH, fit_field, stacked, unknown_field
+from leanseg.methods.e_step import FROM_SCRATCH, fit_field, stacked, unknown_field, unknown_fields
 from leanseg.methods.error_prior import ErrorPrior
 from leanseg.methods.gaussian_expectation import WIDEST
 from leanseg.methods.kms import STIFFEST
@@ -94,7 +94,7 @@ class SpatialLabelNoise(Method):
         """One fit."""
         schedule, (name,) = self.schedule, self.stage_names
         self._train, self._val = train, val
-        self._fields = [unknown_field(sample) for sample in train]
+        self._fields = unknown_fields(train)
         self._module = NoisySegmenter(
             net=self.net,
             loss=self.loss,
@@ -119,9 +119,9 @@ class SpatialLabelNoise(Method):
         return self.net
 
     def result(self) -> nn.Module:
-        """The averaged weights, with normalisation statistics estimated anew for them."""
+        """The averaged weights, settled."""
         assert self._module is not None
-        return settled(self._module.averaged, self._train, self.schedule)
+        return settled(self._module.averaged, self._train, self._val, self.schedule)
 
     def findings(self, net: nn.Module) -> dict[str, Tensor]:
         """For each training and validation image, ``wrong/STEM``: P(label is wrong) x 255, ``right/STEM``: corrected.

@@ -102,7 +102,6 @@ class SuperCL(Method):
             graph=self.graph,
             asp_norm=self.asp_norm,
             asp_input=self.asp_input,
-            seed=schedule.seed,
             **schedule.fitting(epochs=epochs),
         )
         loader = crop_loader(self._views(train), steps=schedule.epoch_steps, workers=schedule.workers)

@@ -16,6 +16,7 @@ from leanseg.loading.samples import Sample
 from leanseg.methods.schedule import Schedule
 from leanseg.methods.segmenter import Segmenter
 from leanseg.methods.stage import Method, Stage
+from leanseg.methods.whole_image import validation_dice
 
 UNCHANGED = Augmentation(rotation=0, scale=1, gain=0, offset=0)
 
@@ -39,10 +40,11 @@ class Supervised(Method):
         self.schedule = schedule
         self.module = Segmenter(net=net, loss=loss, **schedule.fitting(epochs=schedule.epochs))
         self._train: Sequence[Sample] = ()
+        self._val: Sequence[Sample] = ()
 
     def stages(self, train: Sequence[Sample], val: Sequence[Sample]) -> Iterator[Stage]:
         """One fit."""
-        self._train = train
+        self._train, self._val = train, val
         schedule = self.schedule
         crops = schedule.crops(train, self.network)
         loader = crop_loader(crops, steps=schedule.epoch_steps, workers=schedule.workers)
@@ -55,16 +57,23 @@ class Supervised(Method):
         return self.module.net
 
     def result(self) -> nn.Module:
-        """The averaged weights, with normalisation statistics estimated anew for them."""
-        return settled(self.module.averaged, self._train, self.schedule)
+        """The averaged weights, with the normalisation statistics that suit them better."""
+        return settled(self.module.averaged, self._train, self._val, self.schedule)
 
 
-def settled(averaged: nn.Module, samples: Sequence[Sample], schedule: Schedule) -> nn.Module:
-    """A copy of averaged weights, on the CPU, whose normalisation statistics come from unchanged crops of samples."""
-    net = copy.deepcopy(averaged).cpu()
+def settled(averaged: nn.Module, samples: Sequence[Sample], val: Sequence[Sample], schedule: Schedule) -> nn.Module:
+    """A copy of averaged weights, on the CPU, whose normalisation statistics come from unchanged crops of samples.
+
+    Where these score lower on the validation images than the statistics that were averaged with the weights, as the
+    few crops of a short training can, it keeps the latter.
+    """
+    net = copy.deepcopy(averaged).cpu().eval()
+    if not _norms(net):
+        return net
     plain = {"augmentation": UNCHANGED, "batch": 4 * schedule.batch, "seed": schedule.seed + 1, "one_image": False}
-    estimate_statistics(net, schedule.crops(samples, net, **plain))
-    return net
+    anew = copy.deepcopy(net)
+    estimate_statistics(anew, schedule.crops(samples, net, **plain))
+    return max((anew, net), key=lambda one: validation_dice(one, val, classes=schedule.classes, window=schedule.window))
 
 
 @torch.no_grad()
@@ -73,14 +82,18 @@ def estimate_statistics(net: nn.Module, crops: Crops, *, batches: int = 20) -> N
 
     Averaged weights never produced the running statistics that training left behind, and small batches are noisy.
     """
-    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d)]
+    norms = _norms(net)
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
     net.train()
-    for step in range(batches if norms else 0):
+    for step in range(batches):
         net(crops[step]["image"])
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     net.eval()
+
+
+def _norms(net: nn.Module) -> list[nn.BatchNorm2d | nn.BatchNorm3d]:
+    return [m for m in net.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d)]

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -28,7 +27,6 @@ class TwoViews(Segmenter):
         consistency: weight of the mean squared difference between both answers, where pixels count.
         agreement: between "probabilities" or "logits".
         styles: noise inside the network; its strength is logged.
-        seed: of what is drawn in a step.
         settings: of the segmenter.
     """
 
@@ -39,14 +37,12 @@ class TwoViews(Segmenter):
         consistency: float,
         agreement: Agreement = "probabilities",
         styles: Sequence[TokenStyle] = (),
-        seed: int = 0,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
         self.appearance: RandomAppearance | GlobalAppearance | None = appearance
         self.consistency = consistency
         self.agreement: Agreement = agreement
-        self.seed = seed
         self._styles = tuple(styles)  # parts of the network already
 
     def learnt(self) -> list[nn.Parameter]:
@@ -84,9 +80,7 @@ class TwoViews(Segmenter):
         return image if self.appearance is None else self.appearance(image)
 
     def _seed(self) -> None:
-        """A resumed training draws what an uninterrupted one would have drawn."""
-        entropy = (self.seed, self.global_step, self.global_rank)
-        generator = torch.Generator().manual_seed(int(np.random.default_rng(entropy).integers(1 << 62)))
+        generator = torch.Generator().manual_seed(self.step_seed)
         if self.appearance is not None:
             self.appearance.generator = generator
         for style in self._styles:

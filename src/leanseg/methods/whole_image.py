@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 
 from leanseg.images.resample import Region
 from leanseg.inference.windows import window_rows
+from leanseg.loading.samples import Sample
 from leanseg.types import Classes
 
 SLICES = 8
@@ -80,3 +83,20 @@ def mean_dice(prediction: Tensor, truth: Tensor, valid: Tensor) -> float | None:
     if not bool(shown.any()):
         return None
     return float((2 * (prediction & truth).sum(1)[shown] / total[shown]).mean())
+
+
+def validation_dice(net: nn.Module, samples: Sequence[Sample], *, classes: Classes, window: int | None = None) -> float:
+    """The mean of :func:`mean_dice` over the samples that have one, at even odds; 0 where none has.
+
+    Args:
+        net: takes (N, C, *spatial), in eval mode.
+        samples: with masks.
+        classes: how to read the logits.
+        window: as for :func:`whole_logits`.
+    """
+    scores = []
+    for sample in samples:
+        prediction = hard_masks(whole_logits(net, sample.image, window=window), classes)
+        scores.append(mean_dice(prediction, true_masks(sample.target, classes), sample.valid))
+    counted = [score for score in scores if score is not None]
+    return sum(counted) / max(len(counted), 1)

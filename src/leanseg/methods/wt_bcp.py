@@ -76,6 +76,7 @@ class WtBcp(Method):
         self.largest_component = single if largest_component is None else largest_component
         self.pretrain_epochs = min(schedule.epochs - 1, max(1, round(pretrain * schedule.epochs)))
         self._samples: Sequence[Sample] = ()
+        self._val: Sequence[Sample] = ()
         self._last: Segmenter | None = None
 
     def stages(self, train: Sequence[Sample], val: Sequence[Sample]) -> Iterator[Stage]:
@@ -86,7 +87,7 @@ class WtBcp(Method):
             msg = f"wt-bcp learns from labelled and unlabelled images, found {len(labelled)} and {len(unlabelled)}"
             raise UsageError(f"{msg}. Put images into unlabelled/, or keep the labels of N patients by --labelled N.")
         schedule, (first, second) = self.schedule, self.stage_names
-        boxes: dict[str, Any] = {"loss": self.loss, "box": self.box, "seed": schedule.seed}
+        boxes: dict[str, Any] = {"loss": self.loss, "box": self.box}
         crops = schedule.crops(labelled, self.net, one_image=False)
         epochs = self.pretrain_epochs
         start: Segmenter
@@ -98,9 +99,9 @@ class WtBcp(Method):
         yield Stage(name=first, module=start, train=loader, val=sample_loader(val), epochs=epochs)
 
         epochs = schedule.epochs - epochs
-        self._samples = train
+        self._samples, self._val = train, val
         self._last = CopyPaste(
-            net=settled(start.averaged, labelled, schedule).requires_grad_(True),
+            net=settled(start.averaged, labelled, val, schedule).requires_grad_(True),
             pseudo_weight=self.pseudo_weight,
             consistency=self.consistency,
             largest_component=self.largest_component,
@@ -121,4 +122,4 @@ class WtBcp(Method):
     def result(self) -> nn.Module:
         """The teacher, with normalisation statistics from labelled and unlabelled images."""
         assert self._last is not None
-        return settled(self._last.averaged, self._samples, self.schedule)
+        return settled(self._last.averaged, self._samples, self._val, self.schedule)

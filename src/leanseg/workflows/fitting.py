@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from leanseg.images.atomic import replacing
 from leanseg.workflows.heap import keep_freed_memory
+from leanseg.workflows.open_files import open_many_files
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -77,6 +78,7 @@ def fit(
     from safetensors.torch import load_file, save_file
 
     keep_freed_memory()
+    open_many_files()
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)
     done = folder / WEIGHTS
@@ -105,12 +107,12 @@ def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool, each_
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     judged = len(stage.val) > 0
-    checkpoint = ModelCheckpoint(
-        dirpath=folder, filename=Path(BEST).stem, monitor="val_dice" if judged else None, mode="max", save_last=True,
-        save_on_train_epoch_end=True, enable_version_counter=False,
-    )  # fmt: skip
+    keeping: Any = {"dirpath": folder, "save_on_train_epoch_end": True, "enable_version_counter": False}
+    # The best comes first, for the last tells a resumed training what the best was.
+    best = ModelCheckpoint(filename=Path(BEST).stem, monitor="val_dice", mode="max", **keeping)
+    last = ModelCheckpoint(filename=Path(LAST).stem, **keeping)
     ended = LambdaCallback(on_train_epoch_end=partial(_in_first_process, each_epoch))
-    callbacks: list[Any] = [checkpoint, ended, RichProgressBar(leave=False)]
+    callbacks: list[Any] = [*([best] if judged else []), last, ended, RichProgressBar(leave=False)]
     if machine.snapshots:
         from leanseg.workflows.snapshots import FOLDER, Snapshots, snapshot_steps
 
@@ -189,6 +191,6 @@ def _load_best(stage: Stage, folder: Path) -> None:
     import torch
 
     best = folder / BEST
-    if best.is_file():
+    if len(stage.val) and best.is_file():
         state = torch.load(best, map_location="cpu", weights_only=True)
         stage.module.load_state_dict(state["state_dict"])
