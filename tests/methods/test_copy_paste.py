@@ -141,14 +141,26 @@ def test_losses_are_exact_in_a_region(name: str) -> None:
     assert float(loss(logits, target, 0 * everywhere).detach()) == 0.0
 
 
-def test_swapping_regions_and_weights_changes_nothing() -> None:
-    loss = create("dice-jaccard-bce", exclusive=True)
-    logits, keep = torch.randn(2, 3, 8, 8), box_mask((8, 8), share=2 / 3, random=np.random.default_rng(0))
-    keep = keep.expand(2, -1, -1, -1)
-    true, pseudo = torch.randint(0, 3, (2, 1, 8, 8)), torch.randint(0, 3, (2, 1, 8, 8))
-    one = loss(logits, true, keep) + 0.5 * loss(logits, pseudo, ~keep)
-    other = 0.5 * loss(logits, pseudo, ~keep) + loss(logits, true, ~~keep)
-    assert torch.equal(one, other)
+@pytest.mark.parametrize("pooled", [True, False])
+def test_without_pasting_each_half_has_the_loss_that_it_has_alone(pooled: bool) -> None:
+    loss = create("dice-jaccard-bce", exclusive=False, pooled=pooled)
+    made = CopyPaste(net=Says(), loss=loss, classes=DISC, **{**SETTINGS, "mix": False, "consistency": 0.0})
+    found = batch(4, 9, 9)
+    other = found["unlabelled"]
+    pseudo, sure = made.pseudo_labels(other["image"])
+    alone = loss(made.net(found["image"]), found["target"], found["valid"])
+    taught = loss(made.net(other["image"]), pseudo, (other["valid"] > 0) & sure)
+    wanted = alone + SETTINGS["pseudo_weight"] * taught
+    assert float(made.training_loss(found).detach()) == pytest.approx(float(wanted.detach()), rel=1e-6)
+
+
+def test_answers_that_agree_where_an_image_shows_nothing_are_not_apart() -> None:
+    """A class that some images of the batch show: those without it add next to nothing."""
+    made = module()
+    logits = torch.full((4, 1, 32, 32), -8.0)
+    logits[:1, :, 8:24, 8:24] = 8.0
+    valid = torch.ones(4, 1, 32, 32, dtype=torch.bool)
+    assert float(made.disagreement((logits, logits), valid)) < 0.02
 
 
 def test_the_teacher_labels_by_even_odds_and_knows_how_sure_it_is() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,32 @@ def test_training_finds_the_labels_that_are_wrong() -> None:
     truth = [s.target[0] ^ w.to(torch.uint8) for s, w in zip(samples, wrong, strict=True)]
     after = sum(int((found[f"right/{s.case.stem}"][0] != t).sum()) for s, t in zip(samples, truth, strict=True))
     assert after < 0.8 * before, (after, before)
+
+
+def test_images_that_taught_the_network_are_judged_like_those_that_did_not() -> None:
+    samples, _ = noisy_discs(seed=1)
+    twin = replace(samples[0], case=replace(samples[0].case, stem="twin"))
+    method = make("spatial-label-noise", epochs=4, epoch_steps=5, warm_up=1)
+    fit(method, samples, [twin])
+    found = method.findings(method.result())
+    for part in ("wrong", "right"):
+        assert torch.equal(found[f"{part}/{samples[0].case.stem}"], found[f"{part}/twin"])
+
+
+@pytest.mark.parametrize("warm_up", [0, 1, 2])
+def test_every_field_has_as_many_turns_as_the_findings_take(warm_up: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: Counter[str] = Counter()
+
+    def counted(net: nn.Module, sample: Sample, field: Tensor, **options: Any) -> Tensor:
+        turns[sample.case.stem] += 1
+        return fit_field(net, sample, field, **options)
+
+    monkeypatch.setattr("leanseg.methods.noisy_segmenter.fit_field", counted)
+    samples, _ = noisy_discs()
+    method = make("spatial-label-noise", epochs=5, epoch_steps=2, warm_up=warm_up, e_every=2, e_steps=1)
+    fit(method, samples, samples[:1])
+    assert set(turns) == {sample.case.stem for sample in samples}
+    assert abs(np.mean(list(turns.values())) - method.turns) < 1
 
 
 def test_fields_are_kept_with_the_checkpoint() -> None:

@@ -74,7 +74,7 @@ def views_of(stage: Stage) -> Views:
 
 
 def views(samples: list[Sample], **settings: Any) -> Views:
-    maps = Regions([sample.image for sample in samples], kind="grid", n_regions=16)
+    maps = Regions([sample.image for sample in samples], kind="grid", n_regions=16, crop=24)
     fixed = {"size": 16, "batch": 3, "augmentation": Augmentation(), "regions": maps}
     return Views(samples, **{**fixed, **settings})
 
@@ -106,6 +106,21 @@ def test_only_the_last_two_views_are_warped() -> None:
     assert all(torch.equal(sums[0], total) for total in sums[1:])
     assert not torch.equal(batch["third"], batch["fourth"])
     assert not torch.equal(batch["image"], batch["third"])
+
+
+def test_the_first_views_are_upright() -> None:
+    """Oracle of images that are built alike: their maps are compared cell by cell."""
+    batch = views([numbered(24, 20)], augmentation=Augmentation(gain=0, offset=0), batch=8)[0]
+    for crop in batch["image"][:, 0]:
+        rows, columns = crop.nonzero().T
+        inside = crop[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert (inside.diff(dim=0) == 20).all() and (inside.diff(dim=1) == 1).all()
+
+
+def test_a_large_image_has_as_many_regions_in_a_crop_as_a_small_one() -> None:
+    images = [torch.zeros(1, 16, 16), torch.zeros(1, 64, 64), torch.zeros(1, 8, 8)]
+    found = Regions(images, kind="grid", n_regions=4, crop=16)
+    assert [len(regions.unique()) for regions in found] == [4, 64, 4]
 
 
 def test_views_depend_on_seed_and_step_alone() -> None:

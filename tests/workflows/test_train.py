@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import nibabel
@@ -16,12 +17,16 @@ import numpy as np
 import pytest
 import tifffile
 from safetensors.numpy import load_file
+from torch import nn
 
 from leanseg.bundle import read_bundle
 from leanseg.cli import main
 from leanseg.errors import InputError, UsageError
 from leanseg.images.read import read_image
 from leanseg.inference.predictor import Predictor
+from leanseg.loading.samples import Sample
+from leanseg.methods.stage import Method
+from leanseg.workflows.fitting import fit
 from leanseg.workflows.train import Train
 
 FAST = ["--epochs", "2", "--epoch-steps", "5", "--crop", "32", "--batch", "2", "--threads", "1"]
@@ -254,6 +259,31 @@ def test_the_baseline_is_that_of_supervised_training_alone(data: Path, tmp_path:
     expected, found = (load_file(folder / "model" / "model.safetensors") for folder in (alone, few / "baseline"))
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_folds_learn_nothing_from_other_images_of_a_patient_who_judges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every patient but one has an image with a mask and one without."""
+    data, seen = discs(tmp_path / "data", count=6), []
+    (data / "unlabelled").mkdir()
+    for number in range(1, 6):
+        shutil.copy(data / "images" / f"{number}.png", data / "unlabelled" / f"{number}u.png")
+    text = (data / "dataset.toml").read_text()
+    (data / "dataset.toml").write_text("patient = '^(\\d)'\n" + text)
+    splits = "".join(f"{number},{'train' if number else 'val'}\n" for number in range(6))
+    (data / "splits.csv").write_text("stem,split\n" + splits)
+
+    def fitted(method: Method, train: list[Sample], val: list[Sample], **options: Any) -> nn.Module:
+        seen.append([{sample.case.patient for sample in part} for part in (train, val)])
+        return fit(method, train, val, **options)
+
+    monkeypatch.setattr("leanseg.workflows.fitting.fit", fitted)
+    words = ["--method", "wt-bcp", "--no-baseline", "--folds", "3", *FAST]
+    assert main(["train", str(data), "--out", str(tmp_path / "out"), *words]) == 0
+    assert len(seen) == 3
+    for train, val in seen:
+        assert val and train and not train & val
 
 
 def test_semi_supervision_without_unlabelled_images_is_refused(data: Path, tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ from leanseg.loading.crops import Batch, Crops
 from leanseg.loading.regions import Kind, find_regions
 from leanseg.loading.samples import Sample
 
+UPRIGHT = Augmentation(flips=False, turns=False, warped=0, gain=0, offset=0)
+"""Pixels are copied: numbers of regions stay whole, and images that are built alike can be compared cell by cell."""
+
 
 class Regions(Sequence[Tensor]):
     """The regions of clean images, each cut when it is first asked for and kept in memory that processes share.
@@ -24,16 +27,18 @@ class Regions(Sequence[Tensor]):
     Args:
         images: (C, H, W) each, of any sizes.
         kind: see :func:`~leanseg.loading.regions.find_regions`.
-        n_regions: about how many in each image.
+        n_regions: about how many in an area as large as a crop; a smaller image has as many.
+        crop: side of the crops in pixels.
 
     Example:
-        >>> Regions([torch.zeros(1, 2, 2)], kind="grid", n_regions=2)[0].tolist()
+        >>> Regions([torch.zeros(1, 2, 2)], kind="grid", n_regions=2, crop=2)[0].tolist()
         [[[0.0, 1.0], [0.0, 1.0]]]
     """
 
-    def __init__(self, images: Sequence[Tensor], *, kind: Kind, n_regions: int) -> None:
-        self.images, self.kind, self.n_regions = images, kind, n_regions
+    def __init__(self, images: Sequence[Tensor], *, kind: Kind, n_regions: int, crop: int) -> None:
+        self.images, self.kind = images, kind
         sizes = [image[0].numel() for image in images]
+        self._counts = [round(n_regions * max(1.0, size / crop**2)) for size in sizes]
         # One block of memory: every shared tensor holds a file open, and slices of volumes are many.
         block = torch.empty(sum(sizes)).share_memory_()  # type: ignore[no-untyped-call]
         self._labels = block.split(sizes)
@@ -52,7 +57,7 @@ class Regions(Sequence[Tensor]):
         image = self.images[index]
         labels: Tensor = self._labels[index].view(1, *image.shape[1:])
         if not self._made[index]:
-            labels[0] = find_regions(image, kind=self.kind, n_regions=self.n_regions)
+            labels[0] = find_regions(image, kind=self.kind, n_regions=self._counts[index])
             self._made[index] = True
         return labels
 
@@ -61,7 +66,8 @@ class Views(Crops):
     """Crops without labels, each seen four times; item ``step`` is the whole batch of that step.
 
     ``"image"`` and ``"second"`` differ in appearance alone, and ``"regions"``, (N, H, W) and -1 where nothing counts,
-    fit both. ``"third"`` and ``"fourth"`` are the two once more, each turned, mirrored and zoomed in its own way.
+    fit both, upright as the image. ``"third"`` and ``"fourth"`` are the two once more, each turned, mirrored and zoomed
+    in its own way.
     ``"index"`` says which image a crop comes from and ``"position"`` where its slice lies; both are (N,).
 
     Args:
@@ -91,9 +97,7 @@ class Views(Crops):
         regions: Sequence[Tensor] = (),
         **settings: Any,
     ) -> None:
-        # Turns and flips copy pixels, so that numbers of regions stay whole.
-        exact = replace(augmentation, warped=0, gain=0, offset=0, gamma=0, noise=0, blur=0, shade=0, mix=0)
-        super().__init__(samples, augmentation=exact, maps=regions, **settings)
+        super().__init__(samples, augmentation=UPRIGHT, maps=regions, **settings)
         self.views, self.positions = augmentation, positions
 
     def __getitem__(self, step: int) -> Batch:

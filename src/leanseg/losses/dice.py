@@ -13,6 +13,7 @@ class Dice(nn.Module):
     Args:
         smooth: s, so that an empty image has a value.
         exclusive: softmax over the channels, first the background; else a sigmoid for each.
+        pooled: sums over all images of the batch, of which many may show nothing of a class, as if they were one.
 
     Shape:
         As :class:`leanseg.losses.dice_jaccard_bce.DiceJaccardBCE`.
@@ -25,10 +26,10 @@ class Dice(nn.Module):
         0.470588
     """
 
-    def __init__(self, *, smooth: float = 1.0, exclusive: bool = False) -> None:
+    def __init__(self, *, smooth: float = 1.0, exclusive: bool = False, pooled: bool = False) -> None:
         super().__init__()
-        self.smooth, self.exclusive = smooth, exclusive
+        self.smooth, self.exclusive, self.pooled = smooth, exclusive, pooled
 
     def forward(self, logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
         maps = foreground_maps(logits, target, valid, exclusive=self.exclusive)
-        return dice_term(overlap_sums(maps), self.smooth)
+        return dice_term(overlap_sums(maps, pooled=self.pooled), self.smooth)

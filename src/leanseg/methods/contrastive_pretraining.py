@@ -146,7 +146,7 @@ class ContrastivePretraining(Segmenter):
         if "intra" in self.terms and cells is not None:
             terms["intra"] = self._inside(plain, cells)
         if "inter" in self.terms and cells is not None:
-            terms["inter"] = supervised_contrastive(vectors, self._alike(plain, cells))
+            terms["inter"] = supervised_contrastive(vectors, self._alike(plain, cells) | drawn_twice(batch))
         return terms
 
     def _cells(self, batch: Batch, features: Tensor) -> Tensor:
@@ -176,10 +176,15 @@ class ContrastivePretraining(Segmenter):
 
 
 def same_image(batch: Batch) -> Tensor:
-    """Views of one image or of slices at one height, (2N, 2N) bool on the CPU; an image may be drawn twice."""
+    """Views of one image or of slices at one height, (2N, 2N) bool on the CPU."""
+    return instance_mask(len(batch["index"]), positions=batch["position"]) | drawn_twice(batch)
+
+
+def drawn_twice(batch: Batch) -> Tensor:
+    """Views of crops of one image, (2N, 2N) bool on the CPU."""
     index = batch["index"].cpu().repeat(2)
-    mask: Tensor = instance_mask(len(batch["index"]), positions=batch["position"]) | (index[:, None] == index)
-    return mask
+    same: Tensor = index[:, None] == index
+    return same
 
 
 def centred(views: Tensor) -> tuple[Tensor, Tensor]:

@@ -100,7 +100,7 @@ class CopyPaste(_Boxes):
         super().__init__(**settings)
         self.pseudo_weight, self.consistency, self.mix = pseudo_weight, consistency, mix
         self.largest_component, self.confidence = largest_component, confidence
-        self.agreement = Dice(exclusive=not self.classes.sigmoid)
+        self.agreement = Dice(exclusive=not self.classes.sigmoid, pooled=True)
 
     @property
     def decay(self) -> float:
@@ -109,19 +109,29 @@ class CopyPaste(_Boxes):
 
     def training_loss(self, batch: Batch) -> Tensor:
         """True and pseudo labels, each in its own region, and the consistency of several answers: one number."""
-        other = batch["unlabelled"]
+        image, other = batch["image"], batch["unlabelled"]
         pseudo, sure = self.pseudo_labels(other["image"])
-        labelled = (batch["image"], batch["target"], batch["valid"] > 0)
-        unlabelled = (other["image"], pseudo, (other["valid"] > 0) & sure)
-        pair = _pasted if self.mix else _apart
-        image, target, guess, own, taught = pair(labelled, unlabelled, self.outside(batch["image"]))
+        own, taught = batch["valid"] > 0, (other["valid"] > 0) & sure
+        if self.mix:
+            keep = self._kept(image)
+            image, own, taught = torch.where(keep, image, other["image"]), own & keep, taught & ~keep
+            labelled, unlabelled, valid = slice(None), slice(None), own | taught
+        else:
+            labelled, unlabelled, valid = slice(len(image)), slice(len(image), None), torch.cat([own, taught])
+            image = torch.cat([image, other["image"]])
         answers = self.answers(image)
-        losses = [self.loss(z, target, own) + self.pseudo_weight * self.loss(z, guess, taught) for z in answers]
-        loss = torch.stack(losses).sum()
+        true = [self.loss(z[labelled], batch["target"], own) for z in answers]
+        guessed = [self.loss(z[unlabelled], pseudo, taught) for z in answers]
+        loss = torch.stack(true).sum() + self.pseudo_weight * torch.stack(guessed).sum()
         if self.consistency and len(answers) > 1:
             weight = self.consistency * min(1.0, (self.global_step + 1) / self.steps)
-            loss = loss + weight * self.disagreement(answers, own | taught)
+            loss = loss + weight * self.disagreement(answers, valid)
         return loss
+
+    def _kept(self, image: Tensor) -> Tensor:
+        """Where labelled images show: half of them outside the box, the others inside."""
+        first = torch.arange(len(image), device=image.device) < (len(image) + 1) // 2
+        return self.outside(image) == first.view(-1, *[1] * (image.ndim - 1))
 
     @torch.no_grad()
     def pseudo_labels(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,27 +160,3 @@ class CopyPaste(_Boxes):
         planes = labels if self.classes.overlapping else labels[0]
         kept = torch.from_numpy(keep_largest(planes.cpu().numpy(), classes=self.classes)).to(labels.device)
         return kept if self.classes.overlapping else kept[None]
-
-
-_Part = tuple[Tensor, Tensor, Tensor]
-"""Image, target and where it counts."""
-
-
-def _pasted(labelled: _Part, unlabelled: _Part, outside: Tensor) -> tuple[Tensor, ...]:
-    """Images, both targets and the region of each; the first half of the labelled images show outside the box."""
-    (image, target, own), (other, guess, taught) = labelled, unlabelled
-    first = torch.arange(len(image), device=image.device) < (len(image) + 1) // 2
-    keep = outside == first.view(-1, *[1] * (image.ndim - 1))
-    return torch.where(keep, image, other), target, guess, own & keep, taught & ~keep
-
-
-def _apart(labelled: _Part, unlabelled: _Part, outside: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG001
-    (image, target, own), (other, guess, taught) = labelled, unlabelled
-    nowhere = torch.zeros_like
-    return (
-        torch.cat([image, other]),
-        torch.cat([target, nowhere(guess)]),
-        torch.cat([nowhere(target), guess]),
-        torch.cat([own, nowhere(taught)]),
-        torch.cat([nowhere(own), taught]),
-    )

@@ -19,7 +19,7 @@ START = (-5.0, 1.0)
 """Mean of a field, and its deviation before softplus, while nothing is known: 1.5 % of the labels are wrong."""
 
 FROM_SCRATCH = 150
-"""Steps of a field of which nothing is known, at a rate of 0.1."""
+"""Steps of a field by which a correlation is judged, at a rate of 0.1."""
 
 LOOKED_AT = 32
 """Images by which a correlation is chosen."""
@@ -44,7 +44,14 @@ def unknown_fields(samples: Sequence[Sample]) -> list[Tensor]:
 
 
 def fit_field(
-    net: torch.nn.Module, sample: Sample, field: Tensor, *, prior: dict[str, Any], steps: int, rate: float
+    net: torch.nn.Module,
+    sample: Sample,
+    field: Tensor,
+    *,
+    prior: dict[str, Any],
+    steps: int,
+    rate: float,
+    window: int | None = None,
 ) -> Tensor:
     """The E-step of one image in its own frame: the bound is raised by the field, the network stays as it is.
 
@@ -55,11 +62,12 @@ def fit_field(
         prior: mu, s, rho, rho_q, kind and nodes, as :func:`leanseg.methods.label_error_field.bound` takes them.
         steps: of Adam.
         rate: its learning rate, in logits.
+        window: as for :func:`~leanseg.methods.whole_image.whole_logits`.
 
     Returns:
         (2, *spatial) float32.
     """
-    logits, labels, valid, mean, raw = stacked(net, sample, field)
+    logits, labels, valid, mean, raw = stacked(net, sample, field, window=window)
     mean, raw = mean.clone().requires_grad_(), raw.clone().requires_grad_()
     optimiser = torch.optim.Adam([mean, raw], lr=rate)
     for _ in range(steps):
@@ -79,7 +87,12 @@ def fitted_prior(fields: Sequence[Tensor], prior: dict[str, Any]) -> dict[str, f
 
 
 def bound_by_correlation(
-    net: torch.nn.Module, samples: Sequence[Sample], prior: dict[str, Any], choices: Sequence[float]
+    net: torch.nn.Module,
+    samples: Sequence[Sample],
+    prior: dict[str, Any],
+    choices: Sequence[float],
+    *,
+    window: int | None = None,
 ) -> dict[float, float]:
     """The mean bound of some images for each correlation, each with a field of its own from scratch.
 
@@ -88,6 +101,7 @@ def bound_by_correlation(
         samples: images and labels, of which every n-th is looked at, at most 32.
         prior: as of :func:`fit_field`; its correlations are replaced.
         choices: correlations of neighbours, the same along all axes.
+        window: as for :func:`~leanseg.methods.whole_image.whole_logits`.
     """
     looked_at = samples[:: -(-len(samples) // LOOKED_AT)]
     found = {}
@@ -96,21 +110,22 @@ def bound_by_correlation(
         these = {**prior, "rho": rho, "rho_q": rho}
         values = []
         for sample in looked_at:
-            field = fit_field(net, sample, unknown_field(sample), prior=these, steps=FROM_SCRATCH, rate=0.1)
-            logits, labels, valid, mean, raw = stacked(net, sample, field)
+            how: dict[str, Any] = {"prior": these, "steps": FROM_SCRATCH, "rate": 0.1, "window": window}
+            field = fit_field(net, sample, unknown_field(sample), **how)
+            logits, labels, valid, mean, raw = stacked(net, sample, field, window=window)
             values.append(float(bound(logits, labels, mean, F.softplus(raw), valid=valid, **these).sum()))
         found[choice] = sum(values) / len(values)
     return found
 
 
 @torch.no_grad()
-def stacked(net: torch.nn.Module, sample: Sample, field: Tensor) -> tuple[Tensor, ...]:
+def stacked(net: torch.nn.Module, sample: Sample, field: Tensor, *, window: int | None = None) -> tuple[Tensor, ...]:
     """Class logits (N, C, *spatial), labels, valid, mean and raw deviation (N, 1, *spatial) of one whole image.
 
     N is 1, or the number of slices where a 2-D network sees a volume: then each slice has a field of its own.
     """
     device = next(net.parameters()).device
-    logits = whole_logits(net, sample.image.to(device)).cpu()
+    logits = whole_logits(net, sample.image.to(device), window=window).cpu()
     parts = (as_classes(logits[None])[0], sample.target, sample.valid, field[:1].float(), field[1:].float())
     return tuple(part.transpose(0, 1) if _in_slices(sample, net) else part[None] for part in parts)
 

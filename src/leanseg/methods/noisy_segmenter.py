@@ -85,12 +85,13 @@ class NoisySegmenter(Segmenter):
         if self.choices:
             self._choose_correlation(net)
         rank, world = self.trainer.global_rank, self.trainer.world_size
+        first = self.global_step <= max(self.warm_up, self.trainer.num_training_batches)
         for turn, number in enumerate(range(rank, len(self.samples), world)):
             # After the first epochs nothing is known of any field: they all get a turn.
-            if self.global_step == self.warm_up or (turn + self.current_epoch) % self.e_every == 0:
+            if first or (turn + self.current_epoch) % self.e_every == 0:
                 found = fit_field(
                     net, self.samples[number], self.fields[number], prior=self.prior.arguments(),
-                    steps=self.e_steps, rate=self.e_rate,
+                    steps=self.e_steps, rate=self.e_rate, window=self.window,
                 )  # fmt: skip
                 self.fields[number].copy_(found)
         self.trainer.strategy.barrier()
@@ -99,7 +100,7 @@ class NoisySegmenter(Segmenter):
         self.trainer.strategy.barrier()
 
     def _choose_correlation(self, net: torch.nn.Module) -> None:
-        bounds = bound_by_correlation(net, self.samples, self.prior.arguments(), self.choices)
+        bounds = bound_by_correlation(net, self.samples, self.prior.arguments(), self.choices, window=self.window)
         best = max(bounds, key=lambda rho: bounds[rho])
         self.prior.learn(rho=best)
         self.choices = ()

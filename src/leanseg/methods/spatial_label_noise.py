@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from leanseg.errors import UsageError
 from leanseg.loading.loaders import crop_loader, sample_loader
 from leanseg.loading.samples import Sample
-from leanseg.methods.e_step import FROM_SCRATCH, fit_field, stacked, unknown_field, unknown_fields
+from leanseg.methods.e_step import fit_field, stacked, unknown_field, unknown_fields
 from leanseg.methods.error_prior import ErrorPrior
 from leanseg.methods.gaussian_expectation import WIDEST
 from leanseg.methods.kms import STIFFEST
@@ -123,17 +123,24 @@ class SpatialLabelNoise(Method):
         assert self._module is not None
         return settled(self._module.averaged, self._train, self._val, self.schedule)
 
+    @property
+    def turns(self) -> int:
+        """How often the field of an image is fitted: after the first epochs, then every so many."""
+        return 1 + (self.schedule.epochs - max(self.warm_up, 1)) // self.e_every
+
     def findings(self, net: nn.Module) -> dict[str, Tensor]:
         """For each training and validation image, ``wrong/STEM``: P(label is wrong) x 255, ``right/STEM``: corrected.
 
-        A validation image, which taught the network nothing, gets its field here.
+        All fields are fitted anew, by as many steps as those of training images had, so that one list can rank them.
         """
-        found, prior, net = {}, self.prior.arguments(), folded(net)
-        known = [(sample, field, self.e_steps) for sample, field in zip(self._train, self._fields, strict=True)]
-        fresh = [(sample, unknown_field(sample), FROM_SCRATCH) for sample in self._val]
-        for sample, field, steps in (*known, *fresh):
-            fitted = fit_field(net, sample, field, prior=prior, steps=steps, rate=self.e_rate)
-            logits, labels, valid, mean, raw = stacked(net, sample, fitted)
+        found, net = {}, folded(net)
+        window = self.schedule.window
+        how: dict[str, Any] = {
+            "prior": self.prior.arguments(), "steps": self.turns * self.e_steps, "rate": self.e_rate, "window": window,
+        }  # fmt: skip
+        for sample in (*self._train, *self._val):
+            fitted = fit_field(net, sample, unknown_field(sample), **how)
+            logits, labels, valid, mean, raw = stacked(net, sample, fitted, window=window)
             deviation = F.softplus(raw)
             wrong = error_probability(logits, labels, mean, deviation) * (valid > 0)
             right = soft_labels(logits, labels, mean, deviation).argmax(1, keepdim=True)

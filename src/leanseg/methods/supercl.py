@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, get_args
 
-from torch import nn
+from torch import Tensor, nn
 
 from leanseg import nets
 from leanseg.errors import UsageError
@@ -23,6 +23,9 @@ Graph = Literal["nn", "mutual"]
 Norm = Literal["region", "all"]
 Values = Literal["centred", "raw"]
 
+LOOKS = {"gain": 0.3, "offset": 0.5, "gamma": 0.5, "mix": 0.8, "shade": 0.5, "blur": 2.0, "noise": 0.1}
+"""Views differ in their look by so much at least: an image must not be known by its grey values alone."""
+
 
 class SuperCL(Method):
     """Pre-trains the encoder by contrast on all images, labelled or not, then trains on the labelled ones.
@@ -35,7 +38,7 @@ class SuperCL(Method):
         schedule: crops, steps and optimiser; ``epochs`` are those of both stages.
         pretrain: share of the epochs for stage 1.
         regions: ``"slic"`` and ``"felzenszwalb"`` follow edges; ``"grid"`` cuts equal squares, the control.
-        n_regions: about how many in an image.
+        n_regions: about how many in an area as large as a crop.
         n_positions: feature cells compared in each crop.
         terms: those of "ins" (images), "intra" (regions of an image) and "inter" (images built alike) that count.
         graph: ``"nn"`` (published) joins an image and its nearest neighbour, ``"mutual"`` only if it is mutual.
@@ -122,16 +125,19 @@ class SuperCL(Method):
     def _views(self, samples: Sequence[Sample]) -> Views:
         images, places = sliced(samples)
         schedule, pictures = self.schedule, [sample.image for sample in images]
-        local = set(self.terms) != {"ins"}
+        usual = schedule.augmentation
+        regions: Sequence[Tensor] = ()
+        if set(self.terms) != {"ins"}:
+            regions = Regions(pictures, kind=self.regions, n_regions=self.n_regions, crop=schedule.crop)
         return Views(
             images,
             size=schedule.crop,
             batch=schedule.batch,
-            augmentation=schedule.augmentation,
+            augmentation=replace(usual, **{name: max(getattr(usual, name), least) for name, least in LOOKS.items()}),
             seed=schedule.seed,
             by_site=schedule.by_site,
             positions=places if self.positions else (),
-            regions=Regions(pictures, kind=self.regions, n_regions=self.n_regions) if local else (),
+            regions=regions,
         )
 
     @property

@@ -289,7 +289,10 @@ class Train:
         )
         train, val = ([samples[case.stem] for case in cases] for cases in part)
         if method.needs_unlabelled:
-            train += [sample for sample in samples.values() if not sample.case.masks]
+            # With folds a patient of this one's validation may have images without masks as well.
+            judged = {case.patient for case in part[1]}
+            others = [sample for sample in samples.values() if not sample.case.masks]
+            train += [sample for sample in others if sample.case.patient not in judged]
         folder = self.out / f"fold-{number}"
         return fit(method, train, val, folder=folder, machine=machine, resume=self.resume, each_epoch=clock.keep)
 
