@@ -89,7 +89,17 @@ class Results:
 
 
 def train(data: Path, out: Path, options: Mapping[str, Any], seed: int) -> Path:
-    """Run ``leanseg train``, or go on where an earlier call stopped; gives the model's folder."""
+    """Run ``leanseg train``, or go on where an earlier call stopped; gives the model's folder.
+
+    Raises:
+        RuntimeError: the folder holds a run with other options.
+    """
+    asked = json.dumps({"seed": seed, "options": dict(options)}, indent=1, sort_keys=True)
+    note = out.with_name(f"{out.name}.json")
+    if out.is_dir() and note.is_file() and note.read_text(encoding="utf-8") != asked:
+        raise RuntimeError(f"{out} was run with other options, see {note}: take it away")
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(asked, encoding="utf-8")
     if not (out / "report.html").is_file():
         words = [sys.executable, "-m", "leanseg.cli", "train", str(data), "--out", str(out)]
         if (out / "config.json").is_file():

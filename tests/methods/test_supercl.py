@@ -259,8 +259,7 @@ def test_options_reach_the_loss(choice: dict[str, Any]) -> None:
     losses = [float(pretraining(stage).training_loss(views_of(stage)[0]).detach()) for stage in (usual, changed)]
     assert np.isfinite(losses[1])
     same = {"regions": "slic"}.items() >= choice.items()
-    if "asp_norm" not in choice and "graph" not in choice:
-        assert (losses[0] == losses[1]) == same
+    assert (losses[0] == losses[1]) == same
 
 
 def test_heights_of_slices_can_be_left_out() -> None:

@@ -85,12 +85,14 @@ def write_label_errors(dataset: Dataset, cases: Sequence[Case], findings: Sequen
 
 
 def _maps(found: Sequence[Findings], stem: str, shape: Sequence[int]) -> Iterator[tuple[NDArray[np.float32], Labels]]:
-    """P(wrong), the mean of all folds, and the corrected labels of the first, at the size of the image."""
+    """P(wrong), the mean of all folds, and the corrected labels that most of them give, at the size of the image."""
     known = [fold for fold in found if f"wrong/{stem}" in fold]
     if known:
         wrong = np.stack([fold[f"wrong/{stem}"][0] for fold in known]).mean(0, dtype=np.float32) / 255
+        right = np.stack([fold[f"right/{stem}"][0] for fold in known])
+        votes = np.stack([(right == number).sum(0) for number in range(int(right.max()) + 1)])
         way = Resampling(before=wrong.shape, after=tuple(shape))
-        yield np.clip(way(wrong), 0, 1).astype(np.float32), resample_labels(known[0][f"right/{stem}"][0], way)
+        yield np.clip(way(wrong), 0, 1).astype(np.float32), resample_labels(votes.argmax(0).astype(np.uint8), way)
 
 
 def _with_ignored(dataset: Dataset, case: Case, labels: Labels) -> tuple[Labels, Classes]:
