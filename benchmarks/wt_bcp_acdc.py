@@ -7,11 +7,12 @@ half the steps and stands beside BCP of that length. ``--decisive`` leaves those
 three labelled patients BCP is far above supervised training and several points above the mean teacher; with seven,
 about level with the mean teacher; the wavelet branches bring little or nothing beyond three copies of the image.
 
-These test patients have been scored before: with a third of the epochs for stage 1 and a tenth of the learning rate in
-stage 2, BCP was level with supervised training (three patients, three seeds) or below it (seven, one seed). That was the
-reason to look again; the choice, among five pairs of share and rate, was made on the validation patients with a seed that
-is not reported. Then the default recipe was scored while cross-entropy of the mean teacher counted half, the agreement of
-branches was not pooled, and statistics of normalisation were always estimated anew; all arms were trained again since.
+These test patients have been scored before: with a third of the epochs for stage 1 and a tenth of the learning rate
+in stage 2, BCP was level with supervised training (three patients, three seeds) or below it (seven, one seed). That
+was the reason to look again; the choice, among five pairs of share and rate, was made on the validation patients with
+a seed that is not reported. Then the default recipe was scored while cross-entropy of the mean teacher counted half,
+the agreement of branches was not pooled, and statistics of normalisation were always estimated anew; all arms were
+trained again since.
 """
 
 from __future__ import annotations
