@@ -7,7 +7,7 @@ SOURCES = $(shell find src -type f ! -name '*.pyc')
 PYTHON = $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
   if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
 
-.PHONY: help demo picture test lint docs bench clean
+.PHONY: help demo test lint docs bench clean
 
 help:
 	@echo "make demo             segment a real fundus photograph with the bundled model (core install, no torch)"
@@ -18,12 +18,6 @@ help:
 
 demo: .venv-demo/ready
 	@.venv-demo/bin/leanseg demo --out demo-output
-
-# The picture of the README.
-picture: demo
-	@.venv-demo/bin/python -c "from PIL import Image; p = Image.open('demo-output/overlays/retina.png').convert('RGB'); \
-	  p.thumbnail((900, 900)); p.save('docs/images/demo.jpg', quality=88, optimize=True)"
-	@echo "docs/images/demo.jpg"
 
 test: lint
 	@echo "Tests"

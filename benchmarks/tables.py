@@ -25,6 +25,7 @@ from markdown_table import markdown_table
 from quality_sets import SOURCES
 from quality_tables import pages as quality_pages
 from speed_tables import browser_page, network_pages, scan_page, start_up_page, training_speed_page
+from zoo_tables import zoo_page
 
 RESULTS = Path(__file__).parent / "results"
 PAGES = Path(__file__).parents[1] / "docs" / "_generated"
@@ -74,6 +75,7 @@ def main() -> None:
     for name in ("instances_monuseg", "instances_dsb2018"):
         _write(name, instance_page(_read(name)))
     _write("dr_lesions", lesion_page(_read("dr_lesions")))
+    _write("zoo", zoo_page({name: _read(f"zoo_{name}") for name in ("nuclei", "skin_lesion", "hard_exudates")}))
     for name, text in quality_pages({name: _read(f"quality_{name}") for name in SOURCES}).items():
         _write(name, text)
 

@@ -116,8 +116,8 @@ MODELS = {
         others=(Origin(public="monuseg", folders=("MoNuSeg",)),),
         options={"balance_sites": True, "augment": STAINS},
         licence="cc0-1.0",
-        text="Segments nuclei on fluorescence and bright-field micrographs; `--instances` parts and counts them. "
-        "Crowded nuclei stay together where no dark line parts them.",
+        text="Segments nuclei on fluorescence micrographs; `--instances` parts and counts them. Crowded nuclei stay "
+        "together where no dark line parts them. On stained tissue it is a start to train from: it misses many.",
         tags=("microscopy", "nuclei", "mini-net"),
     ),
     "hard-exudates": Shipped(

@@ -7,21 +7,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from skimage.data import retina
+from skimage.data import immunohistochemistry, retina
 
 from leanseg.bundle import read_bundle, zoo
 from leanseg.images.image import Image
 from leanseg.inference.predictor import Predictor
 
 Photograph = Callable[[], Any]
-PICTURES: dict[str, Photograph] = {"vessels": retina}
+PICTURES: dict[str, Photograph] = {"nuclei": immunohistochemistry, "vessels": retina}
 MODELS = sorted(zoo())
 """A model that is added needs a picture and golden outputs."""
 GOLDEN = {
+    "nuclei": {(473, 444): 0.0580, (371, 441): 0.2218, (355, 224): 0.4310, (269, 268): 0.6838, (316, 439): 0.9608},
     "vessels": {(1100, 602): 0.0937, (844, 465): 0.2443, (712, 198): 0.4501, (461, 809): 0.6010, (430, 150): 0.9863},
 }
 """Probabilities by (row, column)."""
-SHARES = {"vessels": 0.1142}
+SHARES = {"nuclei": 0.0197, "vessels": 0.1142}
 """Of the pixels, inside the mask."""
 
 
