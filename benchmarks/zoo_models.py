@@ -152,7 +152,8 @@ threshold, temperature and expected Dice; then one on all images, which is the m
 {scores}
 
 "Left-out fifths" are the five networks on images that each did not see; elsewhere it is this model, on images of
-sources that had no part in the training. "Called unlike" is the share of images that it flags itself.
+sources that had no part in the training. "Expected by the model" is the mean of what it says of its own masks, "called
+unlike" the share of images that it flags.
 
 **Limits.** For research; not a medical device. Few images of one collection.
 """
@@ -176,7 +177,7 @@ def main() -> None:
         for other in shipped.others:
             title, folder = _title(other), _prepared(other, given.downloads, work)
             trial = score(bundle, Trial(name=title, data=folder, split="all"))
-            trials[title] = {**trial, "unlike": _unlike(bundle, folder)}
+            trials[title] = {**trial, **_own_opinion(bundle, folder)}
         results.add({"arm": given.model, "seed": 0, "options": options, "note": "", **run_facts(run), "trials": trials})
     if given.ship:
         _ship(given.model, shipped, bundle, results.content["runs"][0])
@@ -214,10 +215,12 @@ def _left_out(run: Path) -> list[dict[str, Any]]:
         return [{"image": r["image"], "patient": r["patient"], "dice": float(r["dice"])} for r in csv.DictReader(file)]
 
 
-def _unlike(bundle: Bundle, folder: Path) -> float:
-    """Share of the images that the model calls unlike its training images."""
+def _own_opinion(bundle: Bundle, folder: Path) -> dict[str, float]:
+    """The mean Dice that the model expects, and the share of images that it calls unlike its training images."""
     dataset, predictor = open_dataset(folder), Predictor(bundle=bundle, threads=1)
-    return float(np.mean([bool(predictor.predict(dataset.read_image(c)).quality.unlike) for c in dataset.cases]))
+    found = [predictor.predict(dataset.read_image(case)).quality for case in dataset.cases]
+    expected = [one.value for quality in found for one in quality.dice.values() if one.value is not None]
+    return {"expected": float(np.mean(expected)), "unlike": float(np.mean([bool(q.unlike) for q in found]))}
 
 
 def _ship(name: str, shipped: Shipped, bundle: Bundle, run: Mapping[str, Any]) -> None:

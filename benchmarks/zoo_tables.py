@@ -9,7 +9,7 @@ from leanseg.metrics.intervals import bootstrap_mean
 from markdown_table import markdown_table
 
 LEFT_OUT = "left-out fifths"
-HEAD = ("images", "number", "Dice (95 % interval)", "called unlike")
+HEAD = ("images", "number", "Dice (95 % interval)", "expected by the model", "called unlike")
 
 Run = Mapping[str, Any]
 
@@ -21,8 +21,8 @@ def score_rows(run: Run) -> list[tuple[str, ...]]:
         images = trial["images"]
         dice = bootstrap_mean([row["dice"] for row in images], groups=[row["patient"] for row in images])
         low, high = dice.interval or (dice.mean, dice.mean)
-        unlike = f"{trial['unlike']:.0%}" if "unlike" in trial else ""
-        rows.append((name, str(dice.n), f"{dice.mean:.3f} ({low:.3f} to {high:.3f})", unlike))
+        own = (f"{trial['expected']:.3f}", f"{trial['unlike']:.0%}") if "unlike" in trial else ("", "")
+        rows.append((name, str(dice.n), f"{dice.mean:.3f} ({low:.3f} to {high:.3f})", *own))
     return rows
 
 
