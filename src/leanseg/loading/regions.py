@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -138,7 +139,10 @@ def _felzenszwalb(image: NDArray[np.float32], n_regions: int) -> NDArray[Any]:
     low, high = 0.1, 1e4
     for _ in range(8):
         middle = (low * high) ** 0.5
-        labels = felzenszwalb(image, scale=middle, min_size=least, channel_axis=-1)
+        with warnings.catch_warnings():
+            # Of every number of channels but three.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            labels = felzenszwalb(image, scale=middle, min_size=least, channel_axis=-1)
         found = int(labels.max()) + 1
         tried[found] = labels
         if abs(found - n_regions) <= n_regions / 10:
