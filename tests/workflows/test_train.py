@@ -124,6 +124,17 @@ def test_a_run_that_is_stopped_between_two_stages_goes_on_and_keeps_both_curves(
     assert {stage: (fold / stage / "metrics.csv").read_bytes() for stage in before} == before
 
 
+def test_a_run_does_not_go_on_with_other_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = discs(tmp_path / "data"), tmp_path / "run"
+    assert main(["train", str(data), "--out", str(out), *FAST]) == 0
+    before = (out / "splits.csv").read_bytes()
+    for part in ("images", "masks"):
+        shutil.copy(data / part / "0.png", data / part / "more.png")
+    assert main(["train", str(data), "--out", str(out), "--resume"]) == 2
+    assert "not those that the run began with" in capsys.readouterr().err
+    assert (out / "splits.csv").read_bytes() == before
+
+
 def test_fine_tuning_starts_from_the_model_and_learns_new_classes(run: Path, tmp_path: Path) -> None:
     data = discs(tmp_path / "three", values=(1, 2, 3))
     out = tmp_path / "run"

@@ -234,14 +234,19 @@ def shared_patients(cases: Iterable[Case]) -> list[tuple[Case, Case]]:
 
 def write_splits(cases: Iterable[Case], path: Path) -> Path:
     """Write ``splits.csv`` with the columns stem, split, patient, site."""
+    with replacing(path) as temporary:
+        temporary.write_text(splits_table(cases), encoding="utf-8")
+    return path
+
+
+def splits_table(cases: Iterable[Case]) -> str:
+    """The text of ``splits.csv``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     splits = ((case, case.split if case.masks else UNLABELLED) for case in cases)
     writer.writerows((case.stem, split, case.patient, case.site) for case, split in splits)
-    with replacing(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
-    return path
+    return text.getvalue()
 
 
 def read_splits(path: Path, cases: Iterable[Case]) -> tuple[Case, ...]:

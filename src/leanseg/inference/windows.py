@@ -62,7 +62,7 @@ def window_rows(
 
 
 def window_starts(size: int, window: int, divisor: int) -> list[int]:
-    """Where the windows of one axis begin, evenly spread.
+    """Where the windows of one axis begin, as evenly spread as multiples of the divisor can be.
 
     Example:
         >>> window_starts(1000, 512, 8), window_starts(300, 512, 8)
@@ -70,9 +70,10 @@ def window_starts(size: int, window: int, divisor: int) -> list[int]:
     """
     if size <= window:
         return [0]
-    count = 1 + -(-(size - window) // (window - window // OVERLAP))
-    even = np.linspace(0, size - window, count)
-    return [int(start) // divisor * divisor for start in even[:-1]] + [size - window]
+    stride = max(1, (window - window // OVERLAP) // divisor)
+    length = -(-(size - window) // divisor)
+    count = -(-length // stride)
+    return [length * number // count * divisor for number in range(count)] + [size - window]
 
 
 def _weight(sides: Sequence[int]) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,15 @@ from rich.table import Table
 
 from leanseg.data.dataset import Case, Dataset
 from leanseg.data.folder import open_dataset
-from leanseg.data.splits import check_unlabelled, complete_splits, folds, keep_labelled, leave_out, write_splits
+from leanseg.data.splits import (
+    check_unlabelled,
+    complete_splits,
+    folds,
+    keep_labelled,
+    leave_out,
+    splits_table,
+    write_splits,
+)
 from leanseg.errors import UsageError, require
 from leanseg.workflows.config import fields_for, read_config, write_config
 from leanseg.workflows.evaluation import Evaluation
@@ -23,6 +31,7 @@ from leanseg.workflows.plan import Plan
 from leanseg.workflows.score_files import remarks
 from leanseg.workflows.score_tables import sentence, terminal_sites, terminal_table
 from leanseg.workflows.summary import by_site
+from leanseg.workflows.train_checks import check_options
 from leanseg.workflows.train_scores import score_test, score_unseen
 
 if TYPE_CHECKING:
@@ -150,8 +159,7 @@ class Train:
         """
         require("torch", extra="train")
         require("lightning", extra="train")
-        if self.snapshots is not None and self.snapshots < 0:
-            raise UsageError(f"--snapshots is a number from 0, found {self.snapshots}")
+        check_options(self)
         if not self.resume and self.out.exists() and any(self.out.iterdir()):
             raise UsageError(f"{self.out} is not empty; go on with its run by --resume, or choose another --out")
         options = self._resumed() if self.resume else self
@@ -193,7 +201,7 @@ class Train:
         self.out.mkdir(parents=True, exist_ok=True)
         if not self.resume:
             write_config(self, self.out)
-        write_splits((*dataset.cases, *dataset.unlabelled), self.out / "splits.csv")
+        self._keep_splits((*dataset.cases, *dataset.unlabelled))
         extra = dataset.unlabelled if method_class(self.method).needs_unlabelled else ()
         samples = recipe.samples([*parts[0][0], *parts[0][1], *extra])
         plan = recipe.plan(samples, self.out / "plan.json")
@@ -249,6 +257,14 @@ class Train:
         if method_class(self.method).needs_unlabelled:
             check_unlabelled(dataset.cases, dataset.unlabelled)
         return dataset
+
+    def _keep_splits(self, cases: Sequence[Case]) -> None:
+        """Write OUT/splits.csv; a run that goes on must have the images and splits that it began with."""
+        file = self.out / "splits.csv"
+        if file.is_file() and file.read_text(encoding="utf-8") != splits_table(cases):
+            msg = f"the images or splits of {self.data} are not those that the run began with, see {file}"
+            raise UsageError(f"{msg}. Bring them back, or begin another run.")
+        write_splits(cases, file)
 
     def _folds(self, dataset: Dataset) -> list[Fold]:
         train, val = dataset.subset("train"), dataset.subset("val")
