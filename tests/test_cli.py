@@ -7,6 +7,8 @@ import types
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import tyro
 
@@ -79,6 +81,15 @@ def test_exit_codes(end: str, code: int, message: str, capsys: pytest.CaptureFix
 def test_bugs_keep_their_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         cli.main(["probe", "eyes", "--end", "bug"])
+
+
+def test_a_folder_that_takes_no_results_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file stands where the folder is to be."""
+    picture, out = tmp_path / "a.png", tmp_path / "out"
+    cv2.imwrite(str(picture), np.zeros((8, 8), np.uint8))
+    out.write_text("")
+    assert cli.main(["segment", str(picture), "--model", "vessels", "--out", str(out)]) == 1
+    assert str(out) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

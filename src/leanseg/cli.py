@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -35,6 +36,9 @@ EXAMPLES = (
     "leanseg evaluate my-data --model run/model --out scores",
 )
 
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENOSPC)
+"""Of a folder or a disk that takes no results; anything else that the system reports is a bug."""
+
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -52,8 +56,12 @@ def main(args: Sequence[str] | None = None) -> int:
         return _fail(error, 2)
     except LeansegError as error:
         return _fail(error, 1)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted.\n")
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        return _fail(LeansegError(f"{error.filename or 'the system'}: {error.strerror}. Choose another --out"), 1)
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"\nInterrupted. {stop}\n")
         return 130
     except SystemExit as done:  # tyro leaves this way after help and after a wrong option
         return done.code if isinstance(done.code, int) else 1

@@ -124,6 +124,19 @@ def test_a_run_that_is_stopped_between_two_stages_goes_on_and_keeps_both_curves(
     assert {stage: (fold / stage / "metrics.csv").read_bytes() for stage in before} == before
 
 
+def test_an_interrupted_training_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = [sys.executable, "-m", "leanseg.cli", "train", str(data), "--out", str(out), *FAST[2:], "--epochs", "500"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    log = out / "fold-0" / "fit" / "metrics.csv"
+    while process.poll() is None and not (log.is_file() and log.read_text().count("\n") > 3):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert "Interrupted." in said and "--resume" in said
+
+
 def test_a_run_does_not_go_on_with_other_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = discs(tmp_path / "data"), tmp_path / "run"
     assert main(["train", str(data), "--out", str(out), *FAST]) == 0

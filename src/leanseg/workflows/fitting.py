@@ -140,10 +140,16 @@ def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool, each_
         # Hints about workers, loggers and devices that the plan has decided already.
         warnings.filterwarnings("ignore", module="lightning.*")
         warnings.filterwarnings("ignore", message=".*share_memory.*|.*lr_scheduler.*")
-        trainer.fit(
-            stage.module, stage.train, stage.val if judged else None,
-            ckpt_path=_begun(stage, folder, trainer) if resume else None, weights_only=True,
-        )  # fmt: skip
+        try:
+            trainer.fit(
+                stage.module, stage.train, stage.val if judged else None,
+                ckpt_path=_begun(stage, folder, trainer) if resume else None, weights_only=True,
+            )  # fmt: skip
+        except SystemExit:
+            # Lightning's answer to Ctrl-C.
+            if trainer.interrupted:
+                raise KeyboardInterrupt("The run goes on from its last epoch with --resume.") from None
+            raise
 
 
 def _in_first_process(call: Callable[[], None], trainer: Trainer, _module: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from leanseg.errors import UsageError
@@ -38,6 +39,6 @@ def check_options(options: Train) -> None:
 def _check_device(device: str) -> None:
     import torch
 
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    there: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if device in there and not there[device]():
         raise UsageError(f"--device {device}: this installation of torch finds no such device; choose another one")
