@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,3 +168,11 @@ def test_a_folder_of_photographs_does_not_hide_a_model(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "vessels").mkdir()
     assert read_bundle("vessels").name == "vessels"
+
+
+def test_the_folder_of_a_training_names_its_model(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> None:
+    bundle = make_bundle()
+    shutil.copytree(bundle.folder, tmp_path / "run" / "model")
+    (tmp_path / "run" / "config.json").write_text('{"data": "x"}')
+    with pytest.raises(InputError, match=re.escape(str(tmp_path / "run" / "model"))):
+        read_bundle(tmp_path / "run")

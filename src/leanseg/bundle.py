@@ -280,7 +280,9 @@ def _find(model: str | Path) -> Path:
 def _from_fields(fields: Any, config: Path) -> Bundle:
     version = fields.get("format_version") if isinstance(fields, dict) else None
     if version is None or not _count(version):
-        raise InputError(config, f"expected a leanseg model with a format_version, found {version!r}")
+        inside = config.parent / "model"
+        hint = f". This is the folder of a training; its model is {inside}" if (inside / CONFIG).is_file() else ""
+        raise InputError(config, f"expected a leanseg model with a format_version, found {version!r}{hint}")
     if version > FORMAT_VERSION:
         msg = f"format {version} is newer than the {FORMAT_VERSION} that this leanseg reads"
         raise InputError(config, f"{msg}. Upgrade with: pip install --upgrade leanseg")

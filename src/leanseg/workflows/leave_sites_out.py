@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def leave_sites_out(options: Train) -> Evaluation:
-    """Train once for each site, into OUT/SITE; scores.csv and scores.json of OUT hold each site as nobody knew it.
+    """Train once for each site, into OUT/without-SITE; scores.csv and scores.json of OUT hold each one unseen.
 
     A run that is there already is gone on with, and one that is finished only read.
 

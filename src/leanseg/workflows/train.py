@@ -58,7 +58,8 @@ class Train:
         method_keywords: constructor keywords of the method as JSON, for instance '{"mix": false}'.
         labelled: keep the masks of so many training patients; the others count as unlabelled.
         leave_out: a site (see the column "site" of splits.csv) whose images are for the test alone: a new hospital.
-        leave_one_site_out: train once for each site, which is left out, into OUT/SITE, and put the scores together.
+        leave_one_site_out: train once for each site, which is left out, into OUT/without-SITE, and put the scores
+            together.
         baseline: with a method other than supervised, also train "supervised" on the same labels, as long, into
             OUT/baseline, and compare both; "dr-lesions" has none.
         net: a registered network, or package.module:Class with --trust; mini-net unless the method suggests another.
