@@ -33,6 +33,7 @@ from leanseg.workflows.segment_one import Wanted, segment_one
 from leanseg.workflows.segment_review import need, write_review
 from leanseg.workflows.segment_rows import COLUMNS, SegmentRow, TableWriter, cells, read_rows
 
+TABLE, REPORT = "segmentation.csv", "report.html"
 PICTURES = 60
 """Overlays that the report shows, of the images that need a person most; all of them are files beside it."""
 
@@ -127,14 +128,20 @@ class Segment:
         stems = unique_stems(paths)
         self._check_same_model()
         classes = predictor.bundle.classes
-        kept = [self.skip_existing and _has_masks(self.out, stem, classes) for stem in stems]
+        rows = {line[1]: line[0] for line in read_rows(self.out / TABLE)} if self.skip_existing else {}
+        # A mask without its row is what an interrupted run left; one of another file is not of this image.
+        kept = [
+            _same_file(path, rows.get(stem)) and _has_masks(self.out, stem, classes)
+            for path, stem in zip(paths, stems, strict=True)
+        ]
         todo = [pair for pair, done in zip(zip(paths, stems, strict=True), kept, strict=True) if not done]
         write_config(self, self.out)
-        rows, pictures = self._segment(predictor, todo, failed)
-        result = Segmented(rows=tuple(rows), skipped=sum(kept), failed=tuple(failed), out=self.out)
+        found, pictures = self._segment(predictor, todo, failed)
+        result = Segmented(rows=tuple(found), skipped=sum(kept), failed=tuple(failed), out=self.out)
         if self.review_below is not None:
             write_review(self.out)
-        if self.report:
+        # Where nothing was left to do, the page of the earlier run says more.
+        if self.report and (todo or failed or not (self.out / REPORT).is_file()):
             self._write_report(result, predictor.bundle, pictures, time.monotonic() - begun)
         _tell(result)
         return result
@@ -185,7 +192,7 @@ class Segment:
         )
         rows: list[SegmentRow] = []
         pictures: list[tuple[tuple[int, float], Picture]] = []
-        table = self.out / "segmentation.csv"
+        table = self.out / TABLE
         again = {stem for _, stem in todo}
         before = [line for line in read_rows(table) if line[1] not in again] if self.skip_existing else []
         columns = (TextColumn("segmenting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -197,7 +204,7 @@ class Segment:
                 try:
                     found = segment_one(path, stem=stem, predictor=predictor, out=self.out, wanted=wanted)
                 except InputError as error:
-                    failed.append((str(path), error.message))
+                    failed.append((str(error.path), error.message))
                     continue
                 except (MemoryError, OSError) as error:
                     failed.append((str(path), f"{type(error).__name__}: {error}"))
@@ -219,7 +226,7 @@ class Segment:
         left = COLUMNS.index("expected_dice")
         columns = [*COLUMNS[:left], COLUMNS[-1]]
         rows = [[*cells(row)[:left], cells(row)[-1]] for row in sorted(result.rows, key=_named)]
-        table = Table(columns=columns, rows=rows, file="segmentation.csv")
+        table = Table(columns=columns, rows=rows, file=TABLE)
         facts = {
             "model": bundle.name,
             "classes": ", ".join(bundle.classes.names),
@@ -237,7 +244,11 @@ class Segment:
             pictures=pictures,
             failed=result.failed,
         )
-        write_report(report, self.out / "report.html")
+        write_report(report, self.out / REPORT)
+
+
+def _same_file(path: Path, known: str | None) -> bool:
+    return known is not None and (known == str(path) or Path(known).resolve() == path.resolve())
 
 
 def _has_masks(out: Path, stem: str, classes: Classes) -> bool:
