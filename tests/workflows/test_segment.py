@@ -178,6 +178,19 @@ def test_existing_masks_are_skipped_and_their_rows_stay(make_bundle, tmp_path):
         run(other, [first], out, skip_existing=True)
 
 
+def test_what_is_passed_over_in_a_folder_is_named(make_bundle, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for name in ("notes.txt", "x.jp2"):
+        (folder / name).write_text("")
+    bundle, out = make_bundle(preprocessing=GREY), tmp_path / "out"
+    assert run(bundle, [folder], out).exit_code == 1
+    assert "Folders in it are not searched: more/" in capsys.readouterr().err
+    square(folder / "a.png")
+    assert run(bundle, [folder], out).exit_code == 0
+    assert "not images that leanseg reads: more/, notes.txt, x.jp2" in capsys.readouterr().err
+
+
 def test_the_mask_of_another_file_of_that_name_is_not_this_ones(make_bundle, tmp_path):
     bundle, out = make_bundle(preprocessing=GREY), tmp_path / "out"
     for side in ("left", "right"):

@@ -139,6 +139,11 @@ def list_images(source: Path | Iterable[Path]) -> list[Path]:
     return list(found)
 
 
+def passed_over(folder: Path) -> list[str]:
+    """Names of what :func:`list_images` leaves out of a folder: other kinds of file, and folders without slices."""
+    return [f"{entry.name}/" if entry.is_dir() else entry.name for entry in _visible(folder) if not is_image(entry)]
+
+
 def _family(path: Path) -> _Family:
     if path.is_dir():
         return _SERIES
@@ -179,7 +184,9 @@ def _in_folder(folder: Path) -> list[Path]:
             images.append(entry)
     images += _slices_as_one(folder) if is_image(folder) else []
     if not images:
-        raise InputError(folder, f"no images in the folder. Readable are {', '.join(ENDINGS)} and DICOM series.")
+        inner = ", ".join(f"{entry.name}/" for entry in _visible(folder) if entry.is_dir())
+        hint = f" Folders in it are not searched: {inner}." if inner else ""
+        raise InputError(folder, f"no images in the folder. Readable are {', '.join(ENDINGS)} and DICOM series.{hint}")
     return images
 
 

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from leanseg.bundle import Bundle, read_bundle
 from leanseg.errors import InputError, UsageError
-from leanseg.images.read import list_images
+from leanseg.images.read import list_images, passed_over
 from leanseg.images.write import class_folder
 from leanseg.inference.backends import BackendName
 from leanseg.inference.instances import instances
@@ -34,6 +34,8 @@ from leanseg.workflows.segment_review import need, write_review
 from leanseg.workflows.segment_rows import COLUMNS, SegmentRow, TableWriter, cells, read_rows
 
 TABLE, REPORT = "segmentation.csv", "report.html"
+NAMED = 5
+"""Of the files and folders that are no images."""
 PICTURES = 60
 """Overlays that the report shows, of the images that need a person most; all of them are files beside it."""
 
@@ -163,6 +165,8 @@ class Segment:
         for named in self.images:
             try:
                 found.update(dict.fromkeys(list_images(named)))
+                if named.is_dir() and (others := passed_over(named)):
+                    _tell_passed_over(named, others)
             except InputError as error:
                 failed.append((str(error.path), error.message))
         return list(found)
@@ -270,6 +274,12 @@ def _verdict(row: SegmentRow, *, several: bool) -> Verdict:
 
 def _caption(rows: Sequence[SegmentRow]) -> str:
     return ", ".join(f"{row.name} {row.fraction:.1%}" for row in rows)
+
+
+def _tell_passed_over(folder: Path, names: Sequence[str]) -> None:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    text = f"note: {folder}: not images that leanseg reads: {', '.join(names[:NAMED])}{more}"
+    Console(stderr=True, highlight=False).print(escape(text), soft_wrap=True)
 
 
 def _tell(result: Segmented) -> None:
