@@ -162,6 +162,9 @@ class Prepare:
         console = Console()
         if self.show_list:
             console.print(_public_table())
+            width = max(map(len, PUBLIC))
+            for name in PUBLIC:
+                console.print(f"{name:{width}}  {public_set(name).url}", highlight=False, soft_wrap=True)
             return 0
         if not self.name or self.download is None or self.out is None:
             raise UsageError("give a name, --download DIR and --out DIR; --list shows the names")
@@ -189,10 +192,9 @@ def _parts(cases: Sequence[Case]) -> str:
 
 def _public_table() -> Table:
     table = Table("name", "images", "modality", "licence", box=None)
-    table.add_column("where it is had", overflow="fold")
     for name in PUBLIC:
         public = public_set(name)
-        table.add_row(name, str(public.count), public.modality, public.licence, public.url)
+        table.add_row(name, str(public.count), public.modality, public.licence)
     return table
 
 

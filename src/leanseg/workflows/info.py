@@ -98,7 +98,9 @@ def _parameters(bundle: Bundle) -> str | None:
         if part.weights is None:
             return None
         with safe_open(bundle.path(part.weights), framework="np") as file:
-            count += sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
+            # How often a normalisation was updated is no weight.
+            names = [name for name in file.keys() if not name.endswith("num_batches_tracked")]  # noqa: SIM118
+            count += sum(int(np.prod(file.get_slice(name).get_shape())) for name in names)
     return f"{count:,} numbers in the weights"
 
 
