@@ -1,5 +1,6 @@
 """The plan follows the data, and the user's wishes stand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,23 @@ def test_large_objects_are_seen_whole_in_smaller_images() -> None:
     assert made.preprocessing.longest == 320
     assert made.preprocessing.field_of_view == "none"
     assert 240 <= made.crop <= 320
+
+
+@pytest.mark.parametrize(
+    ("seen", "wishes", "reason"),
+    [
+        (LESION, Wishes(), "objects are large (20% of the short side): smaller images train faster"),
+        (replace(LESION, sides=(200, 220)), Wishes(), "images are small already"),
+        (LESION, Wishes(diameter=300.0, field_of_view="fundus"), "the diameter says how large images are"),
+        (VESSELS, Wishes(), "thin or small structures vanish in smaller images"),
+        (replace(LESION, sides=(40, 200, 220)), Wishes(), "volumes keep their resolution"),
+    ],
+)
+def test_the_size_of_images_is_decided_for_the_reason_that_is_told(seen: Survey, wishes: Wishes, reason: str) -> None:
+    made = plan(seen, wishes=wishes)
+    (told,) = [decision for decision in made.decisions if decision.name == "longest side"]
+    assert told.why == reason
+    assert (told.value is None) == ("smaller images train faster" not in reason)
 
 
 def test_a_network_that_sees_everything_gets_windows_of_the_crops_size() -> None:

@@ -193,8 +193,12 @@ def _preprocessing(dataset: Dataset, seen: Survey, wishes: Wishes, log: _Decisio
     thick = len(seen.sides) == 2 and seen.thickness > THICK
     shrink = thick and wishes.diameter is None and max(seen.sides) > LONGEST
     size = "thin or small structures vanish in smaller images"
-    if thick:
+    if shrink:
         size = f"objects are large ({seen.thickness:.0%} of the short side): smaller images train faster"
+    elif len(seen.sides) > 2:
+        size = "volumes keep their resolution"
+    elif thick:
+        size = "images are small already" if wishes.diameter is None else "the diameter says how large images are"
     return Preprocessing(
         channels=_channels(dataset, seen),
         field_of_view=view,
