@@ -153,3 +153,9 @@ def test_any_size(make_bundle, monkeypatch, shape, side):
         whole = maps(bundle, picture(shape))
         patch.setattr(module, "SIDES", {2: (side,)})
         np.testing.assert_allclose(maps(bundle, picture(shape)), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [0, -3])
+def test_a_model_needs_a_thread(make_bundle, threads):
+    with pytest.raises(UsageError, match="from 1"):
+        Predictor(bundle=make_bundle(), threads=threads)

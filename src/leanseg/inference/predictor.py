@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leanseg.bundle import Bundle
-from leanseg.errors import InputError
+from leanseg.errors import InputError, UsageError
 from leanseg.images.image import Image, PixelSource
 from leanseg.images.preprocess import Prepared
 from leanseg.images.resample import Region, whole
@@ -80,7 +80,7 @@ class Predictor:
 
     Raises:
         InputError: a file of the model is broken.
-        UsageError: the device or the backend is not there.
+        UsageError: the device or the backend is not there, or fewer threads than one.
 
     Example:
         >>> from leanseg.bundle import read_bundle
@@ -100,6 +100,8 @@ class Predictor:
         backend: BackendName = "auto",
         half: bool = False,
     ) -> None:
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads is a number from 1, found {threads}")
         self.bundle = bundle
         self.memory = memory or DEFAULT
         self.appraiser = Appraiser(bundle)
