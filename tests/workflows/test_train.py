@@ -127,7 +127,11 @@ def test_a_run_that_is_stopped_between_two_stages_goes_on_and_keeps_both_curves(
 def test_an_interrupted_training_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = [sys.executable, "-m", "leanseg.cli", "train", str(data), "--out", str(out), *FAST[2:], "--epochs", "500"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # What runs in the background, as tests may, ignores Ctrl-C and so would what it starts.
+    process = subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     log = out / "fold-0" / "fit" / "metrics.csv"
     while process.poll() is None and not (log.is_file() and log.read_text().count("\n") > 3):
         time.sleep(0.01)
