@@ -22,9 +22,6 @@ from leanseg.workflows.fitting import FINDINGS
 SIDE = 128
 """Longest side of an image in pixels."""
 
-OPTIONS: dict[str, dict[str, Any]] = {"jsrt": {"one_image": "True"}, "isic2017": {}}
-"""Of every training on a set: chest films, which are alike, were measured when a step had crops of one image alone."""
-
 
 @dataclass(frozen=True)
 class Shown:

@@ -22,11 +22,14 @@ from leanseg.bundle import read_bundle
 from leanseg.data.folder import open_dataset
 from leanseg.workflows.evaluation import evaluate_cases
 from leanseg.workflows.review import Review
-from small_sets import OPTIONS, SETS, label_error_scores, write_set
+from small_sets import SETS, label_error_scores, write_set
 from untrained import MeanMask
 
 LEVELS = {"mild": (0.3, 0.5), "moderate": (0.5, 0.7), "heavy": (0.7, 0.7)}
 """Share of wrong labels, and by how much of the object."""
+
+OPTIONS: dict[str, dict[str, Any]] = {"jsrt": {"one_image": "True"}, "isic2017": {}}
+"""Of a set: chest films were measured while a step had crops of one image alone."""
 
 TRIAL = "threshold 0.5"
 RECIPE: dict[str, Any] = {
