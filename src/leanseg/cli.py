@@ -53,22 +53,23 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except UsageError as error:
-        return _fail(error, 2)
+        return _fail(str(error), 2)
     except LeansegError as error:
-        return _fail(error, 1)
+        return _fail(str(error), 1)
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
-        return _fail(LeansegError(f"{error.filename or 'the system'}: {error.strerror}. Choose another --out"), 1)
+        found = f"{error.filename or 'the system'}: {error.strerror}"
+        return _fail(f"{found}. See that you may read and write there, and that the disk has room", 1)
     except KeyboardInterrupt as stop:
-        sys.stderr.write(f"\nInterrupted. {stop}\n")
+        sys.stderr.write(f"\nInterrupted. {stop}".rstrip() + "\n")
         return 130
     except SystemExit as done:  # tyro leaves this way after help and after a wrong option
         return done.code if isinstance(done.code, int) else 1
 
 
-def _fail(error: LeansegError, code: int) -> int:
-    sys.stderr.write(f"leanseg: {error}\n")
+def _fail(words: str, code: int) -> int:
+    sys.stderr.write(f"leanseg: {words}\n")
     return code
 
 

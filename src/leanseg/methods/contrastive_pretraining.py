@@ -155,8 +155,7 @@ class ContrastivePretraining(Segmenter):
 
     def _inside(self, plain: Tensor, cells: Tensor) -> Tensor:
         """The contrast between cells of an image."""
-        generator = torch.Generator().manual_seed(self.step_seed)
-        positions = [random_positions(one, count=self.n_positions, generator=generator) for one in cells]
+        positions = [random_positions(one, count=self.n_positions) for one in cells]
         self._facts["cells"] = sum(len(at) for at in positions) / len(positions)
         return superpixel_contrast(*centred(plain), cells, positions)
 

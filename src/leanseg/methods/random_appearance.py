@@ -20,9 +20,6 @@ class RandomAppearance(nn.Module):
         contrast: likewise of the contrast.
         brightness: largest value added.
 
-    Attributes:
-        generator: of the CPU, to repeat what is drawn; None is torch's own. A method sets it before each step.
-
     Shape:
         (N, C, *spatial) -> the same, within the range of each image.
 
@@ -41,7 +38,6 @@ class RandomAppearance(nn.Module):
     ) -> None:
         super().__init__()
         self.gamma, self.gain, self.contrast, self.brightness = gamma, gain, contrast, brightness
-        self.generator: torch.Generator | None = None
 
     def forward(self, image: Tensor) -> Tensor:
         unit, low, span = unit_range(image)
@@ -56,7 +52,7 @@ class RandomAppearance(nn.Module):
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
         """Even in [-1, 1]."""
-        return 2 * torch.rand(shape, generator=self.generator) - 1
+        return 2 * torch.rand(shape) - 1
 
 
 def unit_range(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:

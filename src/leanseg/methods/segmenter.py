@@ -15,7 +15,7 @@ from leanseg.errors import LeansegError
 from leanseg.loading.crops import Batch, Crops
 from leanseg.loading.together import Together
 from leanseg.methods.muon import Muon
-from leanseg.methods.whole_image import hard_masks, mean_dice, true_masks, whole_logits
+from leanseg.methods.whole_image import dice_at_even_odds, whole_logits
 from leanseg.types import Classes
 
 Optimiser = Literal["muon", "adamw"]
@@ -150,7 +150,7 @@ class Segmenter(LightningModule):
         seen = logits[:, batch["valid"][0].to(logits.device) > 0]
         if seen.numel():
             self._spread = max(self._spread, float((seen.amax(1) - seen.amin(1)).max()))
-        dice = mean_dice(hard_masks(logits, self.classes), true_masks(batch["target"], self.classes), batch["valid"])
+        dice = dice_at_even_odds(logits, batch["target"], batch["valid"], self.classes)
         if dice is not None:
             self._scores.append(dice)
 

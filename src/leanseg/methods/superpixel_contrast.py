@@ -42,16 +42,13 @@ def cell_regions(regions: Tensor, size: tuple[int, int], *, purity: float = 0.6)
     return label.where((most > 0) & (most / pixels.sum(-1) >= purity), -1)
 
 
-def random_positions(
-    cells: Tensor, *, count: int = 128, balanced: bool = False, generator: torch.Generator | None = None
-) -> Tensor:
+def random_positions(cells: Tensor, *, count: int = 128, balanced: bool = False) -> Tensor:
     """Cells of one image drawn without replacement, among those that have a region.
 
     Args:
         cells: (h, w) region of each cell, -1 for none.
         count: how many, or all where there are fewer.
         balanced: at most eight of a region, so that large ones do not outvote small ones.
-        generator: of the CPU, wherever the cells are.
 
     Returns:
         (U,) int64, numbers of cells row by row.
@@ -61,7 +58,7 @@ def random_positions(
         [0, 3]
     """
     usable = (cells.flatten() >= 0).nonzero()[:, 0]
-    drawn = usable[torch.randperm(len(usable), generator=generator).to(usable.device)]
+    drawn = usable[torch.randperm(len(usable)).to(usable.device)]
     if balanced:
         labels, order = cells.flatten()[drawn].sort(stable=True)
         sizes = labels.bincount()

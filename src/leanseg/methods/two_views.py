@@ -51,7 +51,6 @@ class TwoViews(Segmenter):
 
     def training_loss(self, batch: Batch) -> Tensor:
         """Both losses and the disagreement: one number."""
-        self._seed()
         image, target, valid = batch["image"], batch["target"], batch["valid"]
         views = [image] if self.appearance is None else [image, self.changed(image)]
         answers = [self.answers(view) for view in views]
@@ -78,13 +77,6 @@ class TwoViews(Segmenter):
             back: Tensor = self.appearance(unit) * span + low
             return back
         return image if self.appearance is None else self.appearance(image)
-
-    def _seed(self) -> None:
-        generator = torch.Generator().manual_seed(self.step_seed)
-        if self.appearance is not None:
-            self.appearance.generator = generator
-        for style in self._styles:
-            style.generator = generator
 
     def _log_strength(self, size: int) -> None:
         gains = [style.gains for style in self._styles if style.gains is not None]

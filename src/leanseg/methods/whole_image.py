@@ -85,8 +85,13 @@ def mean_dice(prediction: Tensor, truth: Tensor, valid: Tensor) -> float | None:
     return float((2 * (prediction & truth).sum(1)[shown] / total[shown]).mean())
 
 
+def dice_at_even_odds(logits: Tensor, target: Tensor, valid: Tensor, classes: Classes) -> float | None:
+    """:func:`mean_dice` of one image, from its (outputs, *spatial) logits and its (1 or K, *spatial) target."""
+    return mean_dice(hard_masks(logits, classes), true_masks(target, classes), valid)
+
+
 def validation_dice(net: nn.Module, samples: Sequence[Sample], *, classes: Classes, window: int | None = None) -> float:
-    """The mean of :func:`mean_dice` over the samples that have one, at even odds; 0 where none has.
+    """The mean of :func:`dice_at_even_odds` over the samples that have one; 0 where none has.
 
     Args:
         net: takes (N, C, *spatial), in eval mode.
@@ -96,7 +101,7 @@ def validation_dice(net: nn.Module, samples: Sequence[Sample], *, classes: Class
     """
     scores = []
     for sample in samples:
-        prediction = hard_masks(whole_logits(net, sample.image, window=window), classes)
-        scores.append(mean_dice(prediction, true_masks(sample.target, classes), sample.valid))
+        logits = whole_logits(net, sample.image, window=window)
+        scores.append(dice_at_even_odds(logits, sample.target, sample.valid, classes))
     counted = [score for score in scores if score is not None]
     return sum(counted) / max(len(counted), 1)

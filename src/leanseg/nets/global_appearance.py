@@ -22,7 +22,6 @@ class GlobalAppearance(nn.Module):
         p: share of these that are.
 
     Attributes:
-        generator: of the CPU, to repeat what is drawn; None is torch's own. A method sets it before each step.
         change: mean difference of the images that were changed last; near 0 the network has become the identity.
 
     Raises:
@@ -50,11 +49,10 @@ class GlobalAppearance(nn.Module):
         norm = nn.GroupNorm(channels, channels)
         self.middle = nn.Sequential(nn.Conv2d(channels, channels, **convolution), norm, nn.ReLU())
         self.leave = nn.Sequential(nn.Conv2d(channels, channels, **convolution), nn.Sigmoid())
-        self.generator: torch.Generator | None = None
         self.change: Tensor | None = None
 
     def forward(self, image: Tensor) -> Tensor:
-        coins = torch.rand(len(image), generator=self.generator).to(image.device) < self.p
+        coins = torch.rand(len(image)).to(image.device) < self.p
         chosen = (image.flatten(1).mean(1) < self.threshold) & coins
         if not bool(chosen.any()):
             return image

@@ -25,7 +25,6 @@ class TokenStyle(nn.Module):
         gain_floor: least factor by which deviations from the mean are multiplied; None lets the noise mirror them.
 
     Attributes:
-        generator: of the CPU, to repeat what is drawn; None is torch's own. A method sets it before each step.
         gains: factors drawn last, (B, ..., C, 1), before the floor; None until then. ``(gains < 0).float().mean()`` is
             the share of channels that were mirrored.
 
@@ -61,14 +60,13 @@ class TokenStyle(nn.Module):
             raise UsageError(msg)
         self.p, self.window, self.eps = p, window, eps
         self.detach_scale, self.gain_floor = detach_scale, gain_floor
-        self.generator: torch.Generator | None = None
         self.gains: Tensor | None = None
 
     def forward(self, y: Tensor) -> Tensor:
         # The formula alone would leave sqrt(eps) of noise in a batch of one.
         if not self.training or y.shape[0] == 1:
             return y
-        coins = torch.rand(y.shape[1:-2], generator=self.generator) < self.p
+        coins = torch.rand(y.shape[1:-2]) < self.p
         if not bool(coins.any()):
             return y
         gain, offset = self._affine(y)
@@ -82,7 +80,7 @@ class TokenStyle(nn.Module):
         spread = (variance + self.eps).sqrt()
         scales = [(v.var(0, correction=0, keepdim=True) + self.eps).sqrt() for v in (mean, spread)]
         of_mean, of_spread = (s.detach() if self.detach_scale else s for s in scales)
-        first, second = (torch.randn(mean.shape, generator=self.generator).to(mean) for _ in range(2))
+        first, second = (torch.randn(mean.shape).to(mean) for _ in range(2))
         gain = (spread + second * of_spread) / spread
         self.gains = gain.detach()
         if self.gain_floor is not None:
@@ -94,7 +92,7 @@ class TokenStyle(nn.Module):
         length = y.shape[-1]
         size = max(1, int(self.window * length))
         shape = (*y.shape[:-2], 1, 1)
-        start = torch.randint(length - size + 1, shape, generator=self.generator).to(y.device)
+        start = torch.randint(length - size + 1, shape).to(y.device)
         place = torch.arange(length, device=y.device)
         return (place >= start) & (place < start + size)
 
@@ -114,7 +112,7 @@ def attach_token_style(net: nn.Module, **keywords: Any) -> list[TokenStyle]:
         keywords: of :class:`TokenStyle`.
 
     Returns:
-        One for each place, so that gains can be logged and generators set.
+        One for each place, so that gains can be logged.
 
     Raises:
         UsageError: the network has neither.

@@ -102,10 +102,44 @@ def fit(
 
 def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool, each_epoch: Callable[[], None]) -> None:
     from lightning.pytorch import Trainer
-    from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint, RichProgressBar
 
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    trainer = Trainer(
+        accelerator={"cuda": "gpu"}.get(machine.device, machine.device),
+        devices=machine.processes,
+        strategy=_strategy(machine),
+        precision=machine.precision,  # type: ignore[arg-type]
+        deterministic=machine.deterministic,
+        max_epochs=stage.epochs,
+        gradient_clip_val=1.0,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        callbacks=_callbacks(stage, folder, machine, each_epoch),
+        logger=_loggers(machine.logger, folder),
+        default_root_dir=folder,
+    )
+    with warnings.catch_warnings():
+        # Hints about workers, loggers and devices that the plan has decided already.
+        warnings.filterwarnings("ignore", module="lightning.*")
+        warnings.filterwarnings("ignore", message=".*share_memory.*|.*lr_scheduler.*")
+        try:
+            trainer.fit(
+                stage.module, stage.train, stage.val if len(stage.val) else None,
+                ckpt_path=_begun(stage, folder, trainer) if resume else None, weights_only=True,
+            )  # fmt: skip
+        except SystemExit:
+            # Lightning's answer to Ctrl-C.
+            if trainer.interrupted:
+                raise KeyboardInterrupt("The run goes on from its last epoch with --resume.") from None
+            raise
+
+
+def _callbacks(stage: Stage, folder: Path, machine: Machine, each_epoch: Callable[[], None]) -> list[Any]:
+    from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint, RichProgressBar
+
     judged = len(stage.val) > 0
     keeping: Any = {"dirpath": folder, "save_on_train_epoch_end": True, "enable_version_counter": False}
     # The best comes first, for the last tells a resumed training what the best was.
@@ -120,36 +154,7 @@ def _fit_stage(stage: Stage, folder: Path, machine: Machine, resume: bool, each_
         callbacks.append(Snapshots(folder / FOLDER, steps))
     if machine.patience and judged:
         callbacks.append(EarlyStopping("val_dice", mode="max", patience=machine.patience))
-    trainer = Trainer(
-        accelerator={"cuda": "gpu"}.get(machine.device, machine.device),
-        devices=machine.processes,
-        strategy=_strategy(machine),
-        precision=machine.precision,  # type: ignore[arg-type]
-        deterministic=machine.deterministic,
-        max_epochs=stage.epochs,
-        gradient_clip_val=1.0,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        callbacks=callbacks,
-        logger=_loggers(machine.logger, folder),
-        default_root_dir=folder,
-    )
-    with warnings.catch_warnings():
-        # Hints about workers, loggers and devices that the plan has decided already.
-        warnings.filterwarnings("ignore", module="lightning.*")
-        warnings.filterwarnings("ignore", message=".*share_memory.*|.*lr_scheduler.*")
-        try:
-            trainer.fit(
-                stage.module, stage.train, stage.val if judged else None,
-                ckpt_path=_begun(stage, folder, trainer) if resume else None, weights_only=True,
-            )  # fmt: skip
-        except SystemExit:
-            # Lightning's answer to Ctrl-C.
-            if trainer.interrupted:
-                raise KeyboardInterrupt("The run goes on from its last epoch with --resume.") from None
-            raise
+    return callbacks
 
 
 def _in_first_process(call: Callable[[], None], trainer: Trainer, _module: object) -> None:
