@@ -11,8 +11,8 @@ These test patients have been scored before: with a third of the epochs for stag
 in stage 2, BCP was level with supervised training (three patients, three seeds) or below it (seven, one seed). That
 was the reason to look again; the choice, among five pairs of share and rate, was made on the validation patients with
 a seed that is not reported. Then the default recipe was scored while cross-entropy of the mean teacher counted half,
-the agreement of branches was not pooled, and statistics of normalisation were always estimated anew; all arms were
-trained again since.
+the agreement of branches was not pooled, and statistics of normalisation were always estimated anew; all arms are
+trained again since, and a table whose commit is older has the former figures.
 """
 
 from __future__ import annotations
