@@ -91,8 +91,8 @@ class Counting:
         """The answer of the contestant."""
         found = self.contestant.answer(case, image)
         assert found.probabilities is not None
-        truths = self.dataset.read_labels(case, shape=image.shape) > 0
-        valid = self.dataset.read_valid(case, shape=image.shape)
+        truths = self.dataset.read_labels(case, image=image) > 0
+        valid = self.dataset.read_valid(case, image=image)
         for (_, counts), scores, truth in zip(self.counts.items(), found.probabilities, truths, strict=True):
             counts.append(LesionCounts.of(scores, truth, valid=valid))
         return found

@@ -240,7 +240,7 @@ def labelled(dataset: Dataset, cases: Sequence[Case]) -> Labelled:
     """Images and truths in memory."""
     images = [dataset.read_image(case) for case in cases]
     truths = [
-        class_masks(dataset.read_labels(case, shape=image.shape), dataset.classes)
+        class_masks(dataset.read_labels(case, image=image), dataset.classes)
         for case, image in zip(cases, images, strict=True)
     ]
     return Labelled(images=images, truths=truths, patients=[case.patient for case in cases])

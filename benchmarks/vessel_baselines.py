@@ -58,7 +58,7 @@ def top_hat(radius: int, dataset: Dataset) -> Rule:
 
     def rule(case: Case, image: Image) -> Any:
         hat = black_tophat(green(image), disk(radius))
-        return hat > threshold_otsu(hat[dataset.read_valid(case, shape=image.shape)])
+        return hat > threshold_otsu(hat[dataset.read_valid(case, image=image)])
 
     return rule
 
@@ -84,10 +84,9 @@ def fitted_ridges(dataset: Dataset, cases: Sequence[Case], scales: Sequence[floa
     images = [dataset.read_image(case) for case in cases]
     maps = [ridges(scales)(case, image) for case, image in zip(cases, images, strict=True)]
     truths = [
-        class_masks(dataset.read_labels(c, shape=i.shape), dataset.classes)[0]
-        for c, i in zip(cases, images, strict=True)
+        class_masks(dataset.read_labels(c, image=i), dataset.classes)[0] for c, i in zip(cases, images, strict=True)
     ]
-    valid = [dataset.read_valid(c, shape=i.shape) for c, i in zip(cases, images, strict=True)]
+    valid = [dataset.read_valid(c, image=i) for c, i in zip(cases, images, strict=True)]
     return Filter("Frangi", ridges(scales), choose_threshold(maps, truths, valid))
 
 

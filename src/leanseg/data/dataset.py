@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leanseg.data.same_place import check_place
 from leanseg.errors import InputError, UsageError
 from leanseg.images.image import Geometry, Image
 from leanseg.images.read import read_image, read_mask
@@ -98,53 +99,54 @@ class Dataset:
             raise InputError(case.image[0], f"{wanted}, found {image.channels}. Correct [channels] or the file.")
         return image
 
-    def read_labels(self, case: Case, *, shape: Sequence[int] | None = None) -> Labels:
+    def read_labels(self, case: Case, *, image: Image | None = None) -> Labels:
         """Class numbers of a case: (H, W) or (D, H, W); (K, *spatial) of 0/1 where classes overlap.
 
         Args:
             case: a case with masks.
-            shape: spatial shape of its image when it is known already; read from the image otherwise.
+            image: its image, where it has been read already.
 
         Raises:
-            InputError: there is no mask, its size is not the image's, or it holds values that no class has.
+            InputError: there is no mask, its size or its place is not the image's, or it holds values that no class
+                has.
         """
         if not case.masks:
             raise InputError(case.image[0], "expected a mask, found none: this image is unlabelled")
-        wanted = tuple(shape) if shape is not None else self.read_image(case).shape
-        layers = [self._encode(path, wanted) for path in case.masks]
+        image = image or self.read_image(case)
+        layers = [self._encode(path, image) for path in case.masks]
         return np.stack(layers).astype(np.uint8) if self.classes.overlapping else layers[0]
 
-    def read_valid(self, case: Case, *, shape: Sequence[int] | None = None) -> Mask:
+    def read_valid(self, case: Case, *, image: Image | None = None) -> Mask:
         """Where labels and scores count: the case's valid file without the pixels labelled ``ignore``.
 
         Args:
             case: any case of this data set.
-            shape: spatial shape of its image when it is known already; read from the image otherwise.
+            image: its image, where it has been read already.
 
         Raises:
-            InputError: a file does not open or its size is not the image's.
+            InputError: a file does not open, or its size or its place is not the image's.
         """
-        wanted = tuple(shape) if shape is not None else self.read_image(case).shape
-        valid = np.ones(wanted, bool) if case.valid is None else _read_sized(case.valid, wanted) != 0
+        image = image or self.read_image(case)
+        valid = np.ones(image.shape, bool) if case.valid is None else _read_fitting(case.valid, image) != 0
         if self.classes.ignore is not None:
             for path in case.masks:
-                valid &= _read_sized(path, wanted) != self.classes.ignore
+                valid &= _read_fitting(path, image) != self.classes.ignore
         return valid
 
-    def read_objects(self, case: Case, *, shape: Sequence[int]) -> NDArray[Any] | None:
+    def read_objects(self, case: Case, *, image: Image) -> NDArray[Any] | None:
         """Numbers of the true objects, (*spatial), 0 = background; None where the case has no such file.
 
         Args:
             case: any case of this data set.
-            shape: spatial shape of its image.
+            image: its image.
 
         Raises:
-            InputError: the file does not open or its size is not the image's.
+            InputError: the file does not open, or its size or its place is not the image's.
         """
-        return None if case.objects is None else _read_sized(case.objects, tuple(shape))
+        return None if case.objects is None else _read_fitting(case.objects, image)
 
-    def _encode(self, path: Path, shape: tuple[int, ...]) -> Labels:
-        values = _read_sized(path, shape)
+    def _encode(self, path: Path, image: Image) -> Labels:
+        values = _read_fitting(path, image)
         unknown = np.setdiff1d(np.unique(values), self.known_values)
         if unknown.size:
             found = ", ".join(str(v) for v in unknown[:8]) + (", ..." if unknown.size > 8 else "")
@@ -171,11 +173,12 @@ def repair_hint(folder: Path) -> str:
     return f"repair a copy with: {command('repair', folder)} --out {shlex.quote(str(out))}"
 
 
-def _read_sized(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+def _read_fitting(path: Path, image: Image) -> NDArray[Any]:
     values: NDArray[Any] = read_mask(path)
-    if values.shape != shape:
-        msg = f"expected the size of its image, {size_text(shape)}, found {size_text(values.shape)}. "
+    if values.shape != image.shape:
+        msg = f"expected the size of its image, {size_text(image.shape)}, found {size_text(values.shape)}. "
         raise InputError(path, msg + "Export both at the same size; leanseg never guesses how to resize a mask.")
+    check_place(path, image)
     return values
 
 
@@ -188,6 +191,7 @@ def _stack(images: Sequence[Image], paths: Sequence[Path]) -> Image:
                 f"expected the size of {paths[0].name}, {size_text(images[0].shape)}, found {size_text(image.shape)}"
             )
             raise InputError(path, f"{sizes}. All channels of an image need the same size.")
+        check_place(path, images[0])
     geometry: Geometry = images[0].geometry
     return Image(np.concatenate([image.pixels for image in images]), geometry, images[0].source)
 

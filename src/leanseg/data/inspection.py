@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from leanseg.data.dataset import Case, Dataset, repair_hint, size_text
 from leanseg.data.masks import histogram_text, looks_inverted, read_drawn_mask
+from leanseg.data.same_place import REMEDY, other_place
 from leanseg.data.values import count_values, kind_of
 from leanseg.errors import InputError
 from leanseg.images.image import Image
@@ -79,7 +80,7 @@ def inspect_case(dataset: Dataset, case: Case) -> Inspection:
         except InputError as error:
             found.append(Finding(path, "unreadable", error.message, "export it again"))
             continue
-        found += _about_size(values, image, path)
+        found += _about_size(values, image, path) or _about_place(image, path)
         if path in case.masks:
             found += _about_values(values, dataset, path)
             layers.append(values)
@@ -105,6 +106,11 @@ def _about_size(values: NDArray[Any], image: Image, path: Path) -> list[Finding]
     if values.shape == image.shape[::-1]:
         remedy += "; they look turned by 90 degrees"
     return [Finding(path, "size-mismatch", msg, remedy)]
+
+
+def _about_place(image: Image, path: Path) -> list[Finding]:
+    problem = other_place(path, image)
+    return [Finding(path, "other-place", problem, REMEDY)] if problem else []
 
 
 def _about_values(values: NDArray[Any], dataset: Dataset, path: Path) -> list[Finding]:

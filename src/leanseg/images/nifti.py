@@ -62,6 +62,25 @@ def read_nifti_mask(path: Path, *, budget: Budget) -> NDArray[Any]:
     return one_channel(path, read_nifti(path, budget=budget).pixels)
 
 
+def read_nifti_affine(path: Path) -> NDArray[np.float64] | None:
+    """The affine in a NIfTI header, (4, 4) from (x, y, z, 1) indices to mm, without reading voxels.
+
+    Returns:
+        None where the header does not say where the volume lies: both of its codes are 0, or it holds the identity
+        that programs write who do not know.
+
+    Raises:
+        InputError: no NIfTI file, or no usable voxel size.
+    """
+    import nibabel
+
+    with decoding(path, "a NIfTI volume"):
+        found: Any = nibabel.load(path)
+        unplaced = not int(found.header["sform_code"]) and not int(found.header["qform_code"])
+        affine = _geometry(path, found).affine
+    return None if affine is None or unplaced or np.array_equal(affine, np.eye(4)) else affine
+
+
 def _channels_first(path: Path, values: NDArray[Any]) -> Pixels:
     """(x, y, z, t, c) to (C, z, y, x) in the machine's byte order."""
     values = values.reshape(*values.shape, *(1,) * (3 - values.ndim))

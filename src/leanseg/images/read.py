@@ -110,6 +110,14 @@ def read_mask(path: Path) -> NDArray[Any]:
     return np.asarray(whole, kind)
 
 
+def read_affine(image: Image | Path) -> NDArray[np.float64] | None:
+    """Where an image, or the file of a mask, says that it lies: (4, 4) as in :class:`Geometry`, None for nowhere."""
+    path = image if isinstance(image, Path) else image.source
+    if path is not None and path.name.lower().endswith(nifti.ENDINGS):
+        return nifti.read_nifti_affine(path)
+    return None if isinstance(image, Path) else image.geometry.affine
+
+
 def is_image(path: Path) -> bool:
     """Whether a path looks like something that can be read: by its ending, or as a DICOM file by its first bytes."""
     if path.is_dir():

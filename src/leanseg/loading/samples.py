@@ -44,12 +44,12 @@ def load_sample(dataset: Dataset, case: Case, preprocessing: Preprocessing) -> S
     image = dataset.read_image(case)
     prepared = preprocessing.prepare(image)
     everywhere = whole(prepared.shape)
-    valid = resample_mask(dataset.read_valid(case, shape=image.shape), prepared.resampling)
+    valid = resample_mask(dataset.read_valid(case, image=image), prepared.resampling)
     valid &= prepared.valid(everywhere)
     overlapping = dataset.classes.overlapping
     target = np.zeros((len(dataset.classes.names) if overlapping else 1, *prepared.shape), np.uint8)
     if case.masks:
-        labels = dataset.read_labels(case, shape=image.shape)
+        labels = dataset.read_labels(case, image=image)
         resampled = resample_labels(labels, prepared.resampling, overlapping=overlapping)
         target = resampled if overlapping else resampled[None]
     return Sample(

@@ -63,8 +63,8 @@ def observe(
     """
     for number, case in enumerate(track(cases, description="judging masks", transient=True)):
         image = dataset.read_image(case)
-        truth = class_masks(dataset.read_labels(case, shape=image.shape), dataset.classes)
-        valid = dataset.read_valid(case, shape=image.shape)
+        truth = class_masks(dataset.read_labels(case, image=image), dataset.classes)
+        valid = dataset.read_valid(case, image=image)
         each = 2 if 2 * len(cases) <= spoilt_copies else int(number < spoilt_copies)
         for place, copy in enumerate([image, *_worse(image, number, each)]):
             found = predictor.whole(copy)

@@ -52,8 +52,8 @@ def judge(bundle: Bundle, dataset: Dataset, cases: Sequence[Case], *, flips: boo
         maps = predictor.predict(image, probabilities=True).probabilities
         assert maps is not None
         said.append(maps)
-        truths.append(class_masks(dataset.read_labels(case, shape=image.shape), dataset.classes))
-        masks.append(dataset.read_valid(case, shape=image.shape))
+        truths.append(class_masks(dataset.read_labels(case, image=image), dataset.classes))
+        masks.append(dataset.read_valid(case, image=image))
     return Judged(probabilities=said, truths=truths, valid=masks)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from leanseg.bundle import read_bundle
 from leanseg.data.dataset import Case, size_text
 from leanseg.data.pairing import index, match
+from leanseg.data.same_place import check_place
 from leanseg.errors import InputError, UsageError
 from leanseg.images.image import Image
 from leanseg.images.read import read_mask
@@ -115,6 +116,7 @@ class MaskFolder:
             if values.shape != image.shape:
                 sizes = f"expected the size of its image, {size_text(image.shape)}, found {size_text(values.shape)}"
                 raise InputError(path, f"{sizes}. Export it at full size; it counts as a miss.")
+            check_place(path, image)
             layers.append((path, values))
         if self.classes.overlapping:
             return Answer(np.stack([values != self.classes.background for _, values in layers]))

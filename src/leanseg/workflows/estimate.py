@@ -161,7 +161,7 @@ class Estimate:
         some = [cases[n] for n in sorted(drawn)]
         images = [dataset.read_image(case) for case in some]
         truths = [
-            class_masks(dataset.read_labels(case, shape=image.shape), dataset.classes)
+            class_masks(dataset.read_labels(case, image=image), dataset.classes)
             for case, image in zip(some, images, strict=True)
         ]
         return Labelled(images=images, truths=truths, patients=[case.patient for case in some])

@@ -79,9 +79,9 @@ def evaluate_cases(
     for case in cases:
         try:
             image = dataset.read_image(case)
-            truth = class_masks(dataset.read_labels(case, shape=image.shape), dataset.classes)
-            valid = dataset.read_valid(case, shape=image.shape)
-            objects = dataset.read_objects(case, shape=image.shape) if parting else None
+            truth = class_masks(dataset.read_labels(case, image=image), dataset.classes)
+            valid = dataset.read_valid(case, image=image)
+            objects = dataset.read_objects(case, image=image) if parting else None
         except InputError as error:
             failed.append((str(error.path), error.message))
             advance()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from leanseg.data.dataset import Case, Dataset
 from leanseg.images.atomic import replacing
+from leanseg.images.image import Image
 from leanseg.images.resample import Resampling, resample_labels
 from leanseg.images.write import write_labels, write_probabilities
 from leanseg.report.contents import Picture, SegmentReport, Table
@@ -69,9 +70,9 @@ def write_label_errors(dataset: Dataset, cases: Sequence[Case], findings: Sequen
     for case in cases:
         image = dataset.read_image(case)
         for wrong, right in _maps(found, case.stem, image.shape):
-            given = dataset.read_labels(case, shape=image.shape)
+            given = dataset.read_labels(case, image=image)
             write_probabilities(wrong[None], like=image, classes=Classes(names=("wrong",)), folder=folder / "wrong")
-            numbers, classes = _with_ignored(dataset, case, right)
+            numbers, classes = _with_ignored(dataset, case, right, image)
             write_labels(numbers, like=image, classes=classes, folder=folder / CORRECTED)
             doubts.append(_doubt(case, given, right, wrong))
     if not doubts:
@@ -95,12 +96,12 @@ def _maps(found: Sequence[Findings], stem: str, shape: Sequence[int]) -> Iterato
         yield np.clip(way(wrong), 0, 1).astype(np.float32), resample_labels(votes.argmax(0).astype(np.uint8), way)
 
 
-def _with_ignored(dataset: Dataset, case: Case, labels: Labels) -> tuple[Labels, Classes]:
+def _with_ignored(dataset: Dataset, case: Case, labels: Labels, image: Image) -> tuple[Labels, Classes]:
     """Pixels that do not count stay ignored in a corrected mask."""
     classes = dataset.classes
     if classes.ignore is None:
         return labels, classes
-    valid = dataset.read_valid(case, shape=labels.shape)
+    valid = dataset.read_valid(case, image=image)
     names, values = (*classes.names, "ignored"), (*classes.values, classes.ignore)
     numbers = np.where(valid, labels, len(names)).astype(np.uint8)
     return numbers, Classes(names=names, values=values, background=classes.background)
@@ -133,7 +134,7 @@ def _page(dataset: Dataset, doubts: Sequence[Doubt], pictures: Sequence[Picture]
 
 def _picture(dataset: Dataset, found: Sequence[Findings], doubt: Doubt) -> Picture:
     image = dataset.read_image(doubt.case)
-    given = dataset.read_labels(doubt.case, shape=image.shape)
+    given = dataset.read_labels(doubt.case, image=image)
     ((_, right),) = _maps(found, doubt.case.stem, image.shape)
     shown = error_overlay(image, right, given, classes=dataset.classes)
     return Picture.of(shown, title=doubt.case.stem, caption=f"{doubt.expected:.0f} pixels probably wrong")

@@ -55,7 +55,7 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
     shapes, shares, radii, channels = [], [], [], set()
     for case in chosen:
         image = dataset.read_image(case)
-        labels = dataset.read_labels(case, shape=image.shape)
+        labels = dataset.read_labels(case, image=image)
         foreground = labels.any(0) if dataset.classes.overlapping else labels > 0
         shapes.append(image.shape)
         channels.add(image.channels)

@@ -167,7 +167,7 @@ def test_nuclei_keep_their_numbers(tmp_path: Path) -> None:
     dataset = public_set("monuseg").convert(tmp_path / "download", tmp_path / "out")
     case = dataset.subset("train")[0]
     labels = dataset.read_labels(case)
-    numbers = dataset.read_objects(case, shape=labels.shape)
+    numbers = dataset.read_objects(case, image=dataset.read_image(case))
     assert numbers is not None and set(np.unique(numbers)) == {0, 1, 2}
     np.testing.assert_array_equal(numbers > 0, labels > 0)
 
@@ -225,7 +225,7 @@ def test_masks_of_single_nuclei_are_numbered(tmp_path: Path) -> None:
     touching = square_mask(folder / "1.png", slice(0, 4), slice(5, 8))
     dataset = public_set("dsb2018").convert(tmp_path / "download", tmp_path / "out")
     case = dataset.cases[0]
-    numbers = dataset.read_objects(case, shape=(24, 32))
+    numbers = dataset.read_objects(case, image=dataset.read_image(case))
     assert numbers is not None and np.bincount(numbers.ravel()).tolist()[1:] == [20, 12, 12 * 16]
     np.testing.assert_array_equal(numbers == 2, touching)
     np.testing.assert_array_equal(numbers > 0, dataset.read_labels(case))
@@ -243,7 +243,7 @@ def test_numbered_nuclei_beside_images_with_transparency(tmp_path: Path) -> None
     dataset = public_set("dsb2018").convert(tmp_path / "download", tmp_path / "out")
     (case,) = dataset.cases
     np.testing.assert_array_equal(dataset.read_image(case).pixels, np.moveaxis(pixels[..., :3], -1, 0))
-    np.testing.assert_array_equal(dataset.read_objects(case, shape=(24, 32)), nucleus * 300)
+    np.testing.assert_array_equal(dataset.read_objects(case, image=dataset.read_image(case)), nucleus * 300)
     np.testing.assert_array_equal(dataset.read_labels(case), nucleus)
 
 
@@ -336,7 +336,7 @@ def test_nuclei_of_the_real_set(tmp_path: Path, data_root: Path) -> None:
     for case in dataset.cases:
         labels = dataset.read_labels(case)
         numbers = np.asarray(Image.open(source / "masks" / f"{case.stem}.png"))
-        np.testing.assert_array_equal(dataset.read_objects(case, shape=labels.shape), numbers)
+        np.testing.assert_array_equal(dataset.read_objects(case, image=dataset.read_image(case)), numbers)
         np.testing.assert_array_equal(labels, numbers > 0)
 
 
