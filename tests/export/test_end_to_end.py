@@ -69,10 +69,18 @@ def test_a_value_in_the_unit_of_the_file(make_bundle: Make) -> None:
     np.testing.assert_allclose(run(bundle, image), leanseg(bundle, image), atol=1e-4)
 
 
-def test_volumes(make_bundle: Make) -> None:
-    bundle = make_bundle("strided", preprocessing=Preprocessing(channels=("ct",)), dims=3)
+@pytest.mark.parametrize("channels", [("ct",), ("grey",)])
+def test_volumes(make_bundle: Make, channels: tuple[str, ...]) -> None:
+    bundle = make_bundle("strided", preprocessing=Preprocessing(channels=channels), dims=3)
     image = np.random.default_rng(0).normal(50, 200, (9, 12, 270, 1)).astype(np.float32)
     np.testing.assert_allclose(run(bundle, image), leanseg(bundle, image), atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [("grey",), ("red", "green", "blue")])
+def test_pictures_of_more_than_8_bits(make_bundle: Make, channels: tuple[str, ...]) -> None:
+    bundle = make_bundle("strided", preprocessing=Preprocessing(channels=channels, values="any"))
+    image = np.random.default_rng(0).integers(0, 1 << 16, (40, 44, len(channels))).astype(np.float32)
+    np.testing.assert_allclose(run(bundle, image), leanseg(bundle, image), atol=2e-4)
 
 
 def test_an_alpha_channel_counts_nothing_and_any_number_says_valid(make_bundle: Make) -> None:

@@ -109,6 +109,11 @@ def test_wishes_stand_and_are_named() -> None:
     assert reasons["precision"] != "asked for"
 
 
+def test_what_an_exported_graph_takes_follows_from_the_files() -> None:
+    assert plan(VESSELS).preprocessing.values == "bytes"
+    assert plan(replace(VESSELS, bytes=False)).preprocessing.values == "any"
+
+
 @pytest.mark.parametrize(("channels", "names"), [(1, ("grey",)), (3, ("red", "green", "blue"))])
 def test_channels_of_pictures_have_names(channels: int, names: tuple[str, ...]) -> None:
     assert plan(Survey(sides=(64, 64), channels=channels, share=0.1, thickness=0.01)).preprocessing.channels == names

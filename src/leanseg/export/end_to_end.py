@@ -9,7 +9,7 @@ import numpy as np
 from leanseg.bundle import Bundle, Part
 from leanseg.errors import UsageError
 from leanseg.export.graph import Graph
-from leanseg.export.metadata import AXES, about_model, as_text, named, takes_bytes
+from leanseg.export.metadata import AXES, about_model, as_text, takes_bytes, takes_colours
 from leanseg.export.resampling import resample, scale_to_diameter, scale_to_longest, scaled
 from leanseg.export.statistics import affine, sizes
 from leanseg.images.preprocess import COLOURS, LUMA, Preprocessing
@@ -64,11 +64,11 @@ def end_to_end(bundle: Bundle) -> bytes:
 def _select(graph: Graph, bundle: Bundle, lead: list[str | int]) -> str:
     """The channels of the network, clipped to the window: (N, C, *spatial) float32."""
     names, axis = bundle.preprocessing.channels, len(lead)
-    last: str | int = "channels" if named(bundle) else len(names)
+    last: str | int = "channels" if takes_colours(bundle) else len(names)
     value = graph.input("image", np.uint8 if takes_bytes(bundle) else np.float32, [*lead, last])
     if takes_bytes(bundle):
         value = graph.cast(value, np.float32)
-    if named(bundle):
+    if takes_colours(bundle):
         value = graph.add("Slice", value, graph.whole(0), graph.whole(3), graph.whole(axis))
         columns = [LUMA if name == "grey" else np.eye(3)[COLOURS.index(name)] for name in names]
         value = graph.add("MatMul", value, graph.constant(np.stack(columns, axis=1)))

@@ -62,13 +62,18 @@ def as_text(facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def takes_bytes(bundle: Bundle) -> bool:
-    """Whether the graph takes whole numbers of 8 bits; else float32 in the unit of the file."""
-    return named(bundle) and bundle.preprocessing.window is None
+    """Whether the graph takes pictures of 8 bits; else float32 in the unit of the file."""
+    settings = bundle.preprocessing
+    return _named(bundle) and settings.window is None and settings.values == "bytes"
 
 
-def named(bundle: Bundle) -> bool:
-    """Whether the model chooses among red, green, blue and grey."""
-    return set(bundle.preprocessing.channels) <= {*COLOURS, "grey"}
+def takes_colours(bundle: Bundle) -> bool:
+    """Whether the graph takes red, green and blue and chooses among them; else the channels of the model alone."""
+    return takes_bytes(bundle) or (_named(bundle) and bundle.preprocessing.channels != ("grey",))
+
+
+def _named(bundle: Bundle) -> bool:
+    return bundle.parts[0].dims == 2 and set(bundle.preprocessing.channels) <= {*COLOURS, "grey"}
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def _about(bundle: Bundle) -> dict[str, Any]:
 def _image(bundle: Bundle) -> str:
     batch = "N" if bundle.preprocessing.field_of_view == "none" else "1"
     lead = ", ".join((batch, *AXES[bundle.parts[0].dims]))
-    if named(bundle):
+    if takes_colours(bundle):
         return f"{'uint8' if takes_bytes(bundle) else 'float32'} ({lead}, 3 or more): red, green, blue first"
     return f"float32 ({lead}, {len(bundle.preprocessing.channels)}), in the unit of the file"
 

@@ -42,6 +42,8 @@ class Preprocessing:
             even share, usually 2; None leaves it. For colour photographs of 8 bits.
         normalise: "z-score" (each channel has mean 0 and deviation 1 in the field of view), "percentile" (the 1st and
             99th become 0 and 1) or "none".
+        values: of the files that the network learnt from: "bytes" (8 bits, as photographs have), or "any" (16 bits,
+            Hounsfield units, fractions): what an exported graph takes. Images of either kind are prepared alike.
 
     Raises:
         UsageError: the settings contradict each other.
@@ -61,6 +63,7 @@ class Preprocessing:
     window: tuple[float, float] | None = None
     clahe: float | None = None
     normalise: Literal["z-score", "percentile", "none"] = "z-score"
+    values: Literal["bytes", "any"] = "bytes"
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -69,6 +72,8 @@ class Preprocessing:
             raise UsageError(f"field_of_view is 'none' or 'fundus', found {self.field_of_view!r}")
         if self.normalise not in ("z-score", "percentile", "none"):
             raise UsageError(f"normalise is 'z-score', 'percentile' or 'none', found {self.normalise!r}")
+        if self.values not in ("bytes", "any"):
+            raise UsageError(f"values is 'bytes' or 'any', found {self.values!r}")
         if self.diameter is not None and (self.field_of_view != "fundus" or not self.diameter > 0):
             raise UsageError("diameter is a positive number of pixels and needs field_of_view='fundus'")
         if self.longest is not None and (self.diameter is not None or not self.longest > 0):

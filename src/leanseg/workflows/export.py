@@ -18,7 +18,7 @@ from leanseg import silent
 from leanseg.bundle import Bundle, Part, read_bundle
 from leanseg.errors import LeansegError, UsageError
 from leanseg.export.end_to_end import end_to_end
-from leanseg.export.metadata import about_model, about_network, as_text, takes_bytes
+from leanseg.export.metadata import about_model, about_network, as_text, takes_bytes, takes_colours
 from leanseg.export.openvino import export_openvino
 from leanseg.export.web import export_web
 from leanseg.images.atomic import replacing
@@ -119,7 +119,7 @@ def _check_end_to_end(graph: bytes, bundle: Bundle) -> None:
     session = silent.onnxruntime().InferenceSession(graph, providers=["CPUExecutionProvider"])
     predictor = Predictor(bundle=bundle, backend="onnx")
     dims, settings = bundle.parts[0].dims, bundle.preprocessing
-    channels = 3 if takes_bytes(bundle) else len(settings.channels)
+    channels = 3 if takes_colours(bundle) else len(settings.channels)
     largest = about_model(bundle)["largest"]
     random = np.random.default_rng(0)
     for shape in SIZES[dims]:

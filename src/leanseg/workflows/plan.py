@@ -37,12 +37,14 @@ class Survey:
         channels: of the images.
         share: median share of foreground pixels.
         thickness: median radius of the largest circle inside the foreground, over the short side.
+        bytes: whether all of them have values of 8 bits.
     """
 
     sides: tuple[int, ...]
     channels: int
     share: float
     thickness: float
+    bytes: bool = True
 
 
 def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
@@ -52,20 +54,25 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
         InputError: one of them cannot be used.
     """
     chosen = [cases[i] for i in np.unique(np.linspace(0, len(cases) - 1, LOOKED_AT).round().astype(int))]
-    shapes, shares, radii, channels = [], [], [], set()
+    shapes, shares, radii, channels, kinds = [], [], [], set(), set()
     for case in chosen:
         image = dataset.read_image(case)
         labels = dataset.read_labels(case, image=image)
         foreground = labels.any(0) if dataset.classes.overlapping else labels > 0
         shapes.append(image.shape)
         channels.add(image.channels)
+        kinds.add(image.pixels.dtype)
         shares.append(float(foreground.mean()))
         radii.append(_radius(foreground) / min(image.shape[-2:]))
     if len({len(shape) for shape in shapes}) > 1:
         raise UsageError("the data set mixes pictures and volumes; put them into data sets of their own")
     sides = tuple(int(n) for n in np.median(np.array(shapes), axis=0))
     return Survey(
-        sides=sides, channels=max(channels), share=float(np.median(shares)), thickness=float(np.median(radii))
+        sides=sides,
+        channels=max(channels),
+        share=float(np.median(shares)),
+        thickness=float(np.median(radii)),
+        bytes=kinds == {np.dtype(np.uint8)},
     )
 
 
@@ -205,6 +212,7 @@ def _preprocessing(dataset: Dataset, seen: Survey, wishes: Wishes, log: _Decisio
         longest=log.decide("longest side", wishes.longest, LONGEST if shrink else None, size),
         clahe=wishes.clahe or None,
         diameter=log.decide("diameter", wishes.diameter, None, "keep the resolution of the files"),
+        values="bytes" if seen.bytes else "any",
     )
 
 
