@@ -29,6 +29,16 @@ def write(root: Path, description: dict[str, Any], parts: tuple[str, ...] = ("Tr
     return root
 
 
+def test_a_table_beside_it_gives_splits_and_patients(tmp_path: Path) -> None:
+    folder = write(tmp_path, V2)
+    assert any("declares no patients" in note for note in open_dataset(folder).notes)
+    (folder / "splits.csv").write_text("stem,split,patient\np_1Tr,train,anna\np_2Tr,unlabelled,bert\n")
+    dataset = open_dataset(folder)
+    assert [(case.stem, case.split, case.patient) for case in dataset.cases] == [("p_1Tr", "train", "anna")]
+    assert [case.patient for case in dataset.unlabelled] == ["bert"]
+    assert not any("patients" in note for note in dataset.notes)
+
+
 @pytest.mark.parametrize("description", [V1, V2])
 def test_both_versions_are_read(tmp_path: Path, description: dict[str, Any]) -> None:
     labels = {**description["labels"], **({"3": "ignore"} if "modality" in description else {"ignore": 3})}

@@ -83,6 +83,23 @@ def test_numbered_objects_become_foreground_only_when_asked(make_folder: MakeFol
     assert dataset.read_labels(dataset.cases[0]).sum() == 8 * 28
 
 
+def test_few_objects_are_objects_too_where_the_user_says_so(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """Of nuclei, one picture has 24 and all others three."""
+    root = make_folder(toml="")
+    masks = sorted((root / "masks").iterdir())
+    for path in masks:
+        numbers = np.zeros((24, 32), np.uint8)
+        count = 24 if path == masks[0] else 3
+        numbers[4:6, :count] = np.arange(1, count + 1)
+        cv2.imwrite(str(path), numbers)
+    with pytest.raises(InputError, match=f"1 of {len(masks)} masks looked at.* --instances-to-binary"):
+        open_dataset(root)
+    repair_dataset(root, tmp_path / "done", instances_to_binary=True)
+    dataset = open_dataset(tmp_path / "done")
+    assert dataset.classes.names == ("foreground",)
+    assert sorted(dataset.read_labels(case).sum() for case in dataset.cases) == [6] * (len(masks) - 1) + [48]
+
+
 def test_class_numbers_become_values_and_nothing_is_guessed() -> None:
     repair = Repair(classes=Classes(names=("a", "b"), values=(100, 255)))
     values, action = repair.mask(np.array([[0, 1, 2]]), Path("m.png"))

@@ -101,8 +101,19 @@ def test_ignored_pixels_stay_ignored_in_corrected_masks(data: Path) -> None:
     cv2.imwrite(str(data / "masks" / "a.png"), mask)
     dataset = open_dataset(data)
     case = next(case for case in dataset.cases if case.stem == "a")
-    numbers, classes = _with_ignored(dataset, case, np.ones((8, 9), np.uint8))
+    numbers, classes = _with_ignored(dataset, case, np.ones((8, 9), np.uint8), dataset.read_image(case))
     values = classes.decode(numbers)
     assert set(values[0].tolist()) == {9} and set(values[1:].ravel().tolist()) == {255}
     plain = replace(dataset, classes=replace(dataset.classes, ignore=None))
     assert _with_ignored(plain, case, numbers)[0] is numbers
+
+
+def test_a_data_set_that_has_moved_is_asked_for(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = data.rename(tmp_path / "elsewhere")
+    words = ["data", "review", str(run), "--accept", "a", "--out", str(tmp_path / "new")]
+    assert main(words) == 1
+    assert "--data" in capsys.readouterr().err
+    assert main([*words, "--data", str(moved)]) == 0
+    assert shares(tmp_path / "new")["a"] == 1

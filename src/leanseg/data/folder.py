@@ -11,7 +11,8 @@ from leanseg.data.infer import infer_classes
 from leanseg.data.manifest import FILE, Manifest, read_manifest
 from leanseg.data.nnunet import is_nnunet, open_nnunet
 from leanseg.data.pairing import index, match
-from leanseg.data.splits import read_splits
+from leanseg.data.splits import FILE as TABLE
+from leanseg.data.splits import has_patients, read_splits
 from leanseg.errors import InputError, UsageError
 
 __all__ = ["SPLITS", "Case", "Dataset", "open_dataset"]
@@ -81,9 +82,8 @@ def _open_folder(root: Path, manifest: Manifest, notes: Sequence[str]) -> Datase
 
     every = tuple(case(stem, files) for stem, files in sorted({**images, **unlabelled}.items()))
     patients_known = bool(manifest.patient)
-    if (table := root / "splits.csv").is_file():
-        every = read_splits(table, every)
-        patients_known |= "patient" in table.read_text(encoding="utf-8-sig").partition("\n")[0]
+    if (table := root / TABLE).is_file():
+        every, patients_known = read_splits(table, every), patients_known or has_patients(table)
     cases = tuple(c for c in every if c.masks)
     return Dataset(
         root=root,

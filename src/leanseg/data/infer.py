@@ -9,12 +9,19 @@ from pathlib import Path
 from leanseg.data.dataset import repair_hint
 from leanseg.data.manifest import Manifest
 from leanseg.data.pairing import index
-from leanseg.data.values import count_values, kind_of
+from leanseg.data.values import Kind, count_values, kind_of
 from leanseg.errors import InputError
 from leanseg.images.read import read_mask
 from leanseg.types import Classes
 
 SAMPLE = 24
+
+STRANGE: dict[Kind, str] = {
+    "ramp": "two levels blurred by JPEG or resizing",
+    "instances": "numbered objects",
+    "many": "no mask",
+}
+"""Kinds of mask from which no classes follow."""
 
 
 def infer_classes(root: Path) -> tuple[Manifest, list[str]]:
@@ -71,15 +78,19 @@ def sampled_values(files: Sequence[Path], root: Path) -> list[int]:
         raise InputError(root, "expected masks, found none")
     total: Counter[int] = Counter()
     alone: set[int] = set()
-    for path in files[:: max(1, len(files) // SAMPLE)]:
+    looked_at = files[:: max(1, len(files) // SAMPLE)]
+    strange: dict[Path, tuple[Kind, int]] = {}
+    for path in looked_at:
         counts = count_values(read_mask(path))
-        kind = kind_of(counts)
-        if kind in ("ramp", "instances", "many"):
-            cause = {"ramp": "two levels blurred by JPEG or resizing", "instances": "numbered objects"}
-            found = f"found {len(counts)} values ({cause.get(kind, 'no mask')})"
-            raise InputError(path, f"expected a few class values, {found}; {repair_hint(root)}")
+        if (kind := kind_of(counts)) in STRANGE:
+            strange[path] = kind, len(counts)
         total.update(counts)
         alone |= {max(counts)} if len(counts) == 2 else set()
+    if strange:
+        path, (kind, many) = next(iter(strange.items()))
+        found = f"found {many} values ({STRANGE[kind]}), and so in {len(strange)} of {len(looked_at)} masks looked at"
+        hint = repair_hint(root) + (" --instances-to-binary" if kind == "instances" else "")
+        raise InputError(path, f"expected a few class values, {found}; {hint}")
     values = sorted(total)
     if len(values) < 2:
         raise InputError(root, f"expected masks of background and classes, found only the value {values[0]}")

@@ -42,7 +42,7 @@ def binarise(values: NDArray[Any], path: Path, *, instances: bool = False) -> Ma
     Args:
         values: (H, W) or (D, H, W).
         path: its file, for the error.
-        instances: numbered objects count as foreground instead of as an error.
+        instances: all values but 0 are numbered objects, which count as foreground.
 
     Raises:
         InputError: the values mean something else.
@@ -54,7 +54,7 @@ def binarise(values: NDArray[Any], path: Path, *, instances: bool = False) -> Ma
     counts = count_values(values)
     kind = kind_of(counts)
     threshold = {"empty": 0.5, "binary": max(counts) - 0.5, "ramp": sum(levels(counts)) / 2}.get(kind)
-    if kind == "instances" and instances:
+    if instances and kind in ("instances", "classes"):
         threshold = 0.5
     if threshold is not None:
         foreground: Mask = values > threshold

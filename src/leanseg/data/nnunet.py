@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from leanseg.data.dataset import Case, Dataset
+from leanseg.data.splits import FILE as TABLE
+from leanseg.data.splits import has_patients, read_splits
 from leanseg.errors import InputError
 from leanseg.types import Classes
 
@@ -27,23 +29,30 @@ def is_nnunet(folder: Path) -> bool:
 def open_nnunet(folder: Path) -> Dataset:
     """Open an nnU-Net raw folder; ``imagesTs`` becomes the test split where ``labelsTs`` is there.
 
+    A ``splits.csv`` beside dataset.json gives splits, patients and sites, as in a folder of ours.
+
     Args:
         folder: holds dataset.json, imagesTr and labelsTr.
 
     Raises:
-        InputError: dataset.json lacks an entry, a channel or a label file is missing, or labels are regions.
+        InputError: dataset.json lacks an entry, a channel or a label file is missing, labels are regions, or the
+            table does not fit.
     """
     description = read_json(folder / FILE)
     channels = _names(description.get("channel_names", description.get("modality", {})))
     ending = str(description.get("file_ending", ".nii.gz"))
     classes = classes_of(description, folder / FILE)
     cases = _cases(folder, "Tr", ending, len(channels), "")
-    notes = ["patients are not declared in nnU-Net's format: every image counts as a patient of its own"]
+    notes = []
     if (folder / "labelsTs").is_dir():
         cases = [*(Case(**{**vars(c), "split": "train"}) for c in cases)]
         cases += _cases(folder, "Ts", ending, len(channels), "test")
     elif (folder / "imagesTs").is_dir():
         notes.append("imagesTs has no labels and is left out")
+    table = folder / TABLE
+    every = read_splits(table, cases) if table.is_file() else tuple(cases)
+    if not table.is_file() or not has_patients(table):
+        notes.append(f"nnU-Net's format declares no patients: every image is one of its own, or {TABLE} names them")
     return Dataset(
         root=folder,
         name=str(description.get("name", folder.resolve().name)),
@@ -51,7 +60,8 @@ def open_nnunet(folder: Path) -> Dataset:
         licence=str(description.get("licence", description.get("license", ""))),
         classes=classes,
         channels=channels,
-        cases=tuple(cases),
+        cases=tuple(case for case in every if case.masks),
+        unlabelled=tuple(case for case in every if not case.masks),
         notes=tuple(notes),
     )
 

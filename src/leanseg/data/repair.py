@@ -167,7 +167,7 @@ def _guess_classes(masks: Sequence[Path], folders: Sequence[str], instances: boo
         kind = kind_of(counts)
         if kind in ("binary", "classes", "empty"):
             values |= set(counts)
-        binary &= kind in ("binary", "empty", "ramp") or (kind == "instances" and instances)
+        binary &= kind in ("binary", "empty", "ramp") or (kind in ("instances", "classes") and instances)
     if folders:
         return Classes(names=tuple(folders), values=(255,) * len(folders), overlapping=True)
     foreground = tuple(sorted(values - {0}))

@@ -15,6 +15,8 @@ from leanseg.data.dataset import SPLITS, Case
 from leanseg.errors import InputError, UsageError
 from leanseg.images.atomic import replacing
 
+FILE = "splits.csv"
+
 UNLABELLED = "unlabelled"
 """In the split column of splits.csv: the image is used without its mask."""
 
@@ -276,6 +278,11 @@ def read_splits(path: Path, cases: Iterable[Case]) -> tuple[Case, ...]:
         names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise InputError(path, f"{len(missing)} stems have no image: {names}. Correct them or add the images.")
     return tuple(_updated(case, rows.get(case.stem, {})) for case in cases)
+
+
+def has_patients(path: Path) -> bool:
+    """Whether a ``splits.csv`` has the column of patients."""
+    return "patient" in path.read_text(encoding="utf-8-sig").partition("\n")[0].strip().split(",")
 
 
 def _updated(case: Case, row: dict[str, str]) -> Case:

@@ -21,6 +21,7 @@ from leanseg.data.folder import open_dataset
 from leanseg.data.inspection import Finding
 from leanseg.data.public import PUBLIC, public_set
 from leanseg.data.repair import repair_dataset
+from leanseg.data.splits import FILE as TABLE
 from leanseg.data.splits import SHARES, split_cases, write_splits
 from leanseg.errors import InputError, UsageError
 from leanseg.workflows.compare_sites import compare_sites
@@ -84,7 +85,7 @@ class Split:
     """Write splits.csv: train, val and test that never share a patient.
 
     Args:
-        data: a data set folder with images/ and masks/.
+        data: a data set folder with images/ and masks/, or one of nnU-Net.
         fractions: shares of train, val and test, counted in patients; numbers of patients work too.
         seed: another seed gives another split.
         replace: overwrite a splits.csv that is there.
@@ -97,9 +98,9 @@ class Split:
 
     def run(self) -> int:
         """Split, write and say how many images and patients each part has."""
-        path = self.data / "splits.csv"
-        if not (self.data / "images").is_dir():
-            raise UsageError(f"{self.data}: splits.csv belongs to a folder with images/ and masks/")
+        path = self.data / TABLE
+        if not any((self.data / name).is_dir() for name in ("images", "imagesTr")):
+            raise UsageError(f"{self.data}: splits.csv belongs to a folder with images/ and masks/, or to nnU-Net's")
         if path.exists() and not self.replace:
             raise UsageError(f"{path} is there already; --replace overwrites it")
         dataset = open_dataset(self.data)

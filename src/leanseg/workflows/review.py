@@ -34,12 +34,14 @@ class Review:
         accept: stems of the images whose corrected labels are taken.
         worst: take those of so many images at the top of the list.
         out: the copy, a folder that does not exist yet; everything that is not accepted is copied as it is.
+        data: the data set of the run, where it is not at the path that the training was given.
     """
 
     folder: tyro.conf.Positional[Path]
     accept: tuple[str, ...] = ()
     worst: int = 0
     out: Path | None = None
+    data: Path | None = None
 
     def run(self) -> int:
         """Show the list, or write the copy; returns 0."""
@@ -58,7 +60,7 @@ class Review:
             return 0
         if self.out is None:
             raise UsageError("give --out DIR: the data set itself is never changed")
-        dataset = open_dataset(_source(self.folder))
+        dataset = open_dataset(self.data or _source(self.folder))
         accept_corrections(dataset, index(found / CORRECTED), accepted, self.out)
         _write_decisions(doubts, accepted, self.out / DECISIONS)
         done = f"{escape(str(self.out))}: {len(accepted)} of {len(stems)} labels corrected, the others as they were. "
@@ -111,7 +113,10 @@ def _source(run: Path) -> Path:
     file = run / "config.json"
     if not file.is_file():
         raise InputError(file, "expected the configuration of the run, found none")
-    return Path(json.loads(file.read_text(encoding="utf-8"))["data"])
+    data = Path(json.loads(file.read_text(encoding="utf-8"))["data"])
+    if not data.exists():
+        raise InputError(data, f"expected the data set of {run}, found nothing. Say where it is with --data.")
+    return data
 
 
 def _table(doubts: Sequence[Mapping[str, str]]) -> Table:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from leanseg.data.dataset import Case, Dataset
 from leanseg.data.folder import open_dataset
+from leanseg.data.splits import FILE as TABLE
 from leanseg.data.splits import (
     check_unlabelled,
     complete_splits,
@@ -261,7 +262,7 @@ class Train:
 
     def _keep_splits(self, cases: Sequence[Case]) -> None:
         """Write OUT/splits.csv; a run that goes on must have the images and splits that it began with."""
-        file = self.out / "splits.csv"
+        file = self.out / TABLE
         if file.is_file() and file.read_text(encoding="utf-8") != splits_table(cases):
             msg = f"the images or splits of {self.data} are not those that the run began with, see {file}"
             raise UsageError(f"{msg}. Bring them back, or begin another run.")

@@ -16,6 +16,7 @@ from leanseg.data.dataset import Case, Dataset
 from leanseg.data.folder import open_dataset
 from leanseg.data.manifest import FILE, Manifest, manifest_text
 from leanseg.data.masks import binarise, read_drawn_mask, write_png
+from leanseg.data.splits import FILE as TABLE
 from leanseg.data.splits import write_splits
 from leanseg.errors import InputError, UsageError
 from leanseg.images.atomic import replacing
@@ -160,7 +161,7 @@ class PublicSet:
                 _write_mask(binarise(self.read_valid(case.valid), case.valid), out / "valid" / f"{case.stem}.png")
             if case.objects:
                 write_png(self.read_objects(case.objects), out / "instances" / f"{case.stem}.png")
-        write_splits(cases, out / "splits.csv")
+        write_splits(cases, out / TABLE)
         with replacing(out / FILE) as temporary:
             temporary.write_text(self._manifest(), encoding="utf-8")
         return open_dataset(out)
