@@ -105,7 +105,7 @@ def test_ignored_pixels_stay_ignored_in_corrected_masks(data: Path) -> None:
     values = classes.decode(numbers)
     assert set(values[0].tolist()) == {9} and set(values[1:].ravel().tolist()) == {255}
     plain = replace(dataset, classes=replace(dataset.classes, ignore=None))
-    assert _with_ignored(plain, case, numbers)[0] is numbers
+    assert _with_ignored(plain, case, numbers, dataset.read_image(case))[0] is numbers
 
 
 def test_a_data_set_that_has_moved_is_asked_for(
