@@ -49,6 +49,11 @@ def test_labels_of_the_site_that_is_left_out_change_nothing_but_its_scores(data:
     splits = {row["stem"]: row["split"] for row in read(runs[0] / "splits.csv")}
     assert {splits[str(number)] for number in SITES["south"]} == {"test"}
     assert {splits[str(number)] for number in SITES["north"]} == {"train", "val", "test"}
+    summed = json.loads((runs[0] / "scores.json").read_text())
+    (means,) = next(iter(summed["models"].values())).values()
+    assert means["images"] == len(SITES["south"]), "the known site does not flatter the mean"
+    assert {one["site"] for one in summed["sites"]} == {"north", "south"}
+    assert "site south, which was left out" in (runs[0] / "report.html").read_text()
 
 
 def test_each_site_is_scored_by_the_model_that_never_saw_it(data: Path, tmp_path: Path) -> None:

@@ -42,6 +42,11 @@ class Evaluation:
     worst: tuple[Picture, ...]
     best: tuple[Picture, ...]
 
+    def of_site(self, site: str) -> Evaluation:
+        """With summaries and comparisons of the images of one site; the rows of all sites stay."""
+        rows = [row for row in self.rows if row.site == site]
+        return replace(self, summaries=tuple(summarise(rows)), comparisons=_compared(rows))
+
     @property
     def exit_code(self) -> int:
         """0 everything was scored, 1 nothing was, 3 some files could not be used."""
@@ -103,15 +108,19 @@ def evaluate_cases(
                 draw = partial(_picture, dataset, image, truth, answer.masks, valid, case.stem, found)
                 extremes.consider(float(np.mean(dices)), draw)
         advance()
-    names = [contestant.name for contestant in contestants]
     return Evaluation(
         rows=tuple(rows),
         summaries=tuple(summarise(rows)),
-        comparisons=tuple(compare(rows, *names[:2])) if len(names) > 1 and rows else (),
+        comparisons=_compared(rows),
         failed=tuple(failed),
         worst=tuple(extremes.worst),
         best=tuple(extremes.best),
     )
+
+
+def _compared(rows: Sequence[ClassScores]) -> tuple[ModelComparison, ...]:
+    names = list(dict.fromkeys(row.model for row in rows))
+    return tuple(compare(rows, *names[:2])) if len(names) > 1 else ()
 
 
 def _hoped(rows: Sequence[ClassScores], answer: Answer) -> list[ClassScores]:

@@ -38,13 +38,16 @@ def write_train_report(
     loss, dice = _curves(logs, "loss"), _curves(logs, "val_dice")
     tested = bool(dataset.subset("test"))
     last = _curves([[logs[0][-1]]], "val_dice")[0]
+    scored = f"{'test' if tested else 'validation'} images, {len(result.rows)} rows"
+    if tested and options.leave_out is not None:
+        scored += f"; means are those of the site {options.leave_out}, which was left out"
     before = dice[0].x[-1] - last.x[-1] if last.x else 0.0
     thresholds = ", ".join(f"{t:.3f}" for t in bundle.threshold)
     report = TrainReport(
         title=f"Training on {dataset.name or dataset.root.resolve().name}",
         facts={
             "Data": ", ".join(f"{len(dataset.subset(s))} {s}" for s in ("train", "val", "test")),
-            "Scored": f"{'test' if tested else 'validation'} images, {len(result.rows)} rows",
+            "Scored": scored,
             "Threshold": thresholds if bundle.classes.sigmoid else "most probable class",
             "Temperature": ", ".join(f"{t:.3f}" for part in bundle.parts for t in part.temperature),
         },

@@ -35,9 +35,12 @@ class OutOfFold:
 
 
 def score_test(options: Train, bundles: Sequence[Bundle], dataset: Dataset) -> Evaluation:
-    """Score models on the test split, which is opened here for the first time."""
+    """Score models on the test split, which is opened here for the first time.
+
+    Where a site is left out, the means are those of its images; the other sites' test images stand beside them.
+    """
     models = [_model(options, bundle, dataset) for bundle in bundles]
-    return _score(options, dataset, models, dataset.subset("test"), "test")
+    return _score(options, dataset, models, dataset.subset("test"), "test", site=options.leave_out)
 
 
 def score_unseen(
@@ -58,8 +61,16 @@ def _model(options: Train, bundle: Bundle, dataset: Dataset) -> Model:
 
 
 def _score(
-    options: Train, dataset: Dataset, contestants: Sequence[Contestant], cases: Sequence[Case], split: str
+    options: Train,
+    dataset: Dataset,
+    contestants: Sequence[Contestant],
+    cases: Sequence[Case],
+    split: str,
+    *,
+    site: str | None = None,
 ) -> Evaluation:
     result = evaluate_cases(dataset, cases, contestants)
+    if site is not None:
+        result, split = result.of_site(site), f"{split}: means of the site {site}, which was left out"
     write_scores(result, options.out, facts={"Data": dataset.name or dataset.root.name, "Split": split})
     return result
