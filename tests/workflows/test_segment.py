@@ -262,7 +262,7 @@ def test_a_model_without_figures_on_its_quality_does_not_guess(make_bundle, tmp_
     assert "cannot tell" in (out / "report.html").read_text()
 
 
-def test_masks_that_need_a_person_come_first(make_bundle, tmp_path):
+def test_masks_that_need_a_person_come_first(make_bundle, tmp_path, capsys):
     bundle = make_bundle(preprocessing=GREY, quality=quality(), temperature=0.2)
     dark = tmp_path / "c.png"
     Pillow.fromarray(np.zeros((30, 40), np.uint8)).save(dark)
@@ -277,6 +277,7 @@ def test_masks_that_need_a_person_come_first(make_bundle, tmp_path):
         assert [line["mask"] for line in csv.DictReader(file)] == ["c", "b"]
     page = (out / "report.html").read_text()
     assert page.index(">c</td>") < page.index(">b</td>") < page.index(">a</td>")
+    assert "3 segmented, 0 skipped, 0 failed, 2 to look at" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_list_for_review_keeps_what_earlier_runs_found(make_bundle, tmp_path):

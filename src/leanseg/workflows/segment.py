@@ -288,4 +288,6 @@ def _tell(result: Segmented) -> None:
         console.print(f"[red]not segmented[/] {escape(name)}: {escape(reason)}", soft_wrap=True)
     count = len({row.mask for row in result.rows})
     words = [f"{count} segmented", f"{result.skipped} skipped", f"{len(result.failed)} failed"]
+    if doubted := len({row.mask for row in result.rows if row.review in ("look first", "look")}):
+        words.append(f"{doubted} to look at (see the column review of {TABLE})")
     console.print(f"{', '.join(words)}. Results are in {escape(str(result.out))}", soft_wrap=True)
