@@ -312,6 +312,16 @@ def test_a_series_folder_is_one_image_and_single_pictures_are_many(tmp_path: Pat
     assert list_images(tmp_path / "mixed") == [tmp_path / "mixed"]
 
 
+def test_a_broken_picture_among_others_is_one_bad_file(tmp_path: Path) -> None:
+    good = [save(tmp_path / name, make(STACK[n], series=str(n))) for n, name in enumerate(("a", "c.dcm"))]
+    bad = tmp_path / "b.dcm"
+    bad.write_bytes(good[0].read_bytes()[:300])
+    assert list_images(tmp_path) == [good[0], bad, good[1]]
+    with pytest.raises(InputError) as told:
+        read_image(bad)
+    assert told.value.path == bad
+
+
 def test_mask_stored_as_dicom(tmp_path: Path) -> None:
     save_series(tmp_path / "m", [0, 1, 2, 3, 4])
     np.testing.assert_array_equal(read_mask(tmp_path / "m"), STACK)

@@ -31,13 +31,19 @@ def is_dicom(path: Path) -> bool:
         return stream.read(132)[128:] == b"DICM"
 
 
-def series_in(folder: Path) -> list[list[Path]]:
-    """The DICOM images directly in a folder, one list of files for each series.
-
-    Raises:
-        InputError: a DICOM file whose header cannot be read.
-    """
-    return [[path for path, _ in slices] for slices in _grouped(folder)]
+def series_in(folder: Path) -> tuple[list[list[Path]], list[Path]]:
+    """The DICOM images directly in a folder: one list of files for each series, and those whose header is broken."""
+    found: defaultdict[str, list[Path]] = defaultdict(list)
+    broken = []
+    for path in _files(folder):
+        try:
+            header = _header(path)
+        except InputError:
+            broken.append(path)
+            continue
+        if "Rows" in header:
+            found[_series(header)].append(path)
+    return list(found.values()), broken
 
 
 def read_series(folder: Path, *, budget: Budget) -> Image:
@@ -118,18 +124,29 @@ def read_dicom_mask(path: Path, *, budget: Budget) -> NDArray[Any]:
 
 def _grouped(folder: Path) -> list[list[tuple[Path, Dataset]]]:
     """Files and headers of each series, sorted by name."""
+    found: defaultdict[str, list[tuple[Path, Dataset]]] = defaultdict(list)
+    for path in _files(folder):
+        header = _header(path)
+        if "Rows" in header:
+            found[_series(header)].append((path, header))
+    return list(found.values())
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and is_dicom(path)]
+
+
+def _header(path: Path) -> Dataset:
     from pydicom import dcmread
 
-    found: defaultdict[str, list[tuple[Path, Dataset]]] = defaultdict(list)
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not is_dicom(path):
-            continue
-        with decoding(path, "a DICOM file", private=True):
-            header = dcmread(path, stop_before_pixels=True)
-            _check_whole(path, header)
-            if "Rows" in header:
-                found[str(header.get("SeriesInstanceUID", ""))].append((path, header))
-    return list(found.values())
+    with decoding(path, "a DICOM file", private=True):
+        header = dcmread(path, stop_before_pixels=True)
+        _check_whole(path, header)
+    return header
+
+
+def _series(header: Dataset) -> str:
+    return str(header.get("SeriesInstanceUID", ""))
 
 
 def _read(path: Path, budget: Budget) -> tuple[Dataset, Pixels]:

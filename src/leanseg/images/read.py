@@ -200,8 +200,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 def _slices_as_one(folder: Path) -> list[Path]:
     """A folder of slices as one image, a folder of single DICOM pictures as its files."""
-    try:
-        series = dicom.series_in(folder)
-    except InputError:
-        return [folder]  # reading it names the broken file, and the rest of a batch goes on
-    return [files[0] for files in series] if all(len(files) == 1 for files in series) else [folder]
+    series, broken = dicom.series_in(folder)
+    if any(len(files) > 1 for files in series) or not (series or broken):
+        return [folder]  # where a slice is broken, reading the folder names it
+    return sorted([*(files[0] for files in series), *broken])
