@@ -141,6 +141,17 @@ def test_an_interrupted_training_says_how_to_go_on(data: Path, tmp_path: Path) -
     assert "Interrupted." in said and "--resume" in said
 
 
+def test_a_run_goes_on_with_its_own_options_but_for_the_machine(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    for words, told in ((["--epochs", "9"], "began with epochs 2, found 9"), (["--seed", "4"], "began with seed 0")):
+        assert main(["train", str(data), "--out", str(out), "--resume", *words]) == 2
+        assert told in capsys.readouterr().err
+    assert main(["train", str(data), "--out", str(out), "--resume", "--threads", "2", "--epochs", "2"]) == 0
+
+
 def test_a_run_does_not_go_on_with_other_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = discs(tmp_path / "data"), tmp_path / "run"
     assert main(["train", str(data), "--out", str(out), *FAST]) == 0

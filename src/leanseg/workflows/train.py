@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 Fold = tuple[tuple[Case, ...], tuple[Case, ...]]
 """Training and validation cases."""
 
+MACHINE = frozenset({"device", "processes", "threads", "workers"})
+"""Options that change with the machine and not with the run."""
+
 
 @dataclass(kw_only=True)
 class Train:
@@ -102,7 +105,7 @@ class Train:
         licence: of the weights, as the Hugging Face Hub spells it.
         snapshots: copies of the network that the model keeps from its training, by which "estimate" learns what poor
             masks are like; 12 by default below half a million parameters, otherwise 0.
-        resume: go on with the run in OUT; all other options come from its config.json.
+        resume: go on with the run in OUT, by the options in its config.json; only those of the machine may be others.
         trust: allow a network that is not registered, whose code will run.
     """
 
@@ -184,8 +187,15 @@ class Train:
         config = self.out / "config.json"
         if not config.is_file():
             raise UsageError(f"{self.out} holds no run to resume: it has no config.json")
-        fields = fields_for(Train, read_config(config), where=str(config))
-        return Train(**{**fields, "data": self.data, "out": self.out, "resume": True})
+        began = fields_for(Train, read_config(config), where=str(config))
+        begun = Train(**{**began, "data": self.data, "out": self.out, "resume": True})
+        usual = vars(Train(data=self.data, out=self.out))
+        given = {name: value for name, value in vars(self).items() if value != usual[name]}
+        for name in given.keys() - MACHINE:
+            if given[name] != getattr(begun, name):
+                msg = f"{self.out} began with {name} {getattr(begun, name)!r}, found {given[name]!r}"
+                raise UsageError(f"{msg}. A run goes on as it began: leave the option out, or begin another run.")
+        return replace(begun, **{name: given[name] for name in given.keys() & MACHINE})
 
     def _train(self) -> Evaluation:
         from leanseg.methods import method_class
