@@ -141,6 +141,15 @@ def test_an_interrupted_training_says_how_to_go_on(data: Path, tmp_path: Path) -
     assert "Interrupted." in said and "--resume" in said
 
 
+def test_a_broken_image_leaves_nothing_in_the_way_of_the_next_try(tmp_path: Path) -> None:
+    data, out = discs(tmp_path / "data"), tmp_path / "run"
+    broken = data / "images" / "3.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    with pytest.raises(InputError):
+        Train(data=data, out=out).run()
+    assert not out.exists()
+
+
 def test_a_run_goes_on_with_its_own_options_but_for_the_machine(
     run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -210,12 +210,13 @@ class Train:
         dataset = self._dataset()
         parts = self._folds(dataset)
         recipe = Recipe(self, dataset, parts[0][0])
+        extra = dataset.unlabelled if method_class(self.method).needs_unlabelled else ()
+        # Read before anything is written: a broken file leaves no folder behind that is in the way of the next try.
+        samples = recipe.samples([*parts[0][0], *parts[0][1], *extra])
         self.out.mkdir(parents=True, exist_ok=True)
         if not self.resume:
             write_config(self, self.out)
         self._keep_splits((*dataset.cases, *dataset.unlabelled))
-        extra = dataset.unlabelled if method_class(self.method).needs_unlabelled else ()
-        samples = recipe.samples([*parts[0][0], *parts[0][1], *extra])
         plan = recipe.plan(samples, self.out / "plan.json")
         _print_plan(dataset, plan)
         bundles = []
