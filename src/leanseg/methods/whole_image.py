@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.progress import track
 from torch import Tensor, nn
 
 from leanseg.images.resample import Region
@@ -100,7 +101,7 @@ def validation_dice(net: nn.Module, samples: Sequence[Sample], *, classes: Class
         window: as for :func:`whole_logits`.
     """
     scores = []
-    for sample in samples:
+    for sample in track(samples, description="validating", transient=True):
         logits = whole_logits(net, sample.image, window=window)
         scores.append(dice_at_even_odds(logits, sample.target, sample.valid, classes))
     counted = [score for score in scores if score is not None]
