@@ -100,7 +100,8 @@ def training_page(content: Mapping[str, Any] | None, script: str) -> str:
 
 def _by_arm(runs: Sequence[Run], trial: str) -> dict[str, list[Run]]:
     arms: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
+    # What needs no training comes last: the first arm is the one that others stand beside.
+    for run in sorted(runs, key=lambda run: run["parameters"] == 0):
         if trial in run["trials"]:
             arms[run["arm"]].append(run)
     return arms
