@@ -20,6 +20,8 @@ from leanseg.types import Classes
 
 FORMAT_VERSION = 1
 CONFIG, CARD = "config.json", "README.md"
+TRAINED_ON = "trained-on.txt"
+"""In a model's folder: a digest of the pixels of each image that had a part in its training; a line each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +148,12 @@ class Bundle:
         """All files that belong to it beside configuration and card."""
         named = [name for part in self.parts for name in (part.weights, part.onnx) if name is not None]
         return (*named, *self.snapshots)
+
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """Digests of the images that the model learnt from or was chosen by; empty where it does not know them."""
+        file = None if self.folder is None else self.folder / TRAINED_ON
+        return frozenset(file.read_text(encoding="ascii").split()) if file and file.is_file() else frozenset()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, as written to ``config.json``."""

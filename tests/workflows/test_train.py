@@ -84,6 +84,23 @@ def test_the_bundle_predicts_without_torch_what_torch_predicts(run: Path, data: 
     np.testing.assert_allclose(onnx.probabilities, torch.probabilities, atol=1e-5)
 
 
+def test_a_model_knows_the_images_that_it_was_trained_on(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever they are called elsewhere; the test image is not one of them."""
+    assert len(read_bundle(run / "model").trained_on) == 7
+    renamed = tmp_path / "renamed"
+    for part in ("images", "masks"):
+        (renamed / part).mkdir(parents=True)
+        for path in (data / part).iterdir():
+            shutil.copy(path, renamed / part / f"x{path.name}")
+    shutil.copy(data / "dataset.toml", renamed)
+    assert main(["evaluate", str(renamed), "--model", str(run / "model"), "--out", str(tmp_path / "scores")]) == 0
+    told = "was trained on 7 of these 8 images"
+    assert told in " ".join(capsys.readouterr().out.split())
+    assert told in (tmp_path / "scores" / "report.html").read_text()
+
+
 def test_an_occupied_folder_is_refused(run: Path, data: Path) -> None:
     before = sorted(path.name for path in run.iterdir())
     with pytest.raises(UsageError, match="--resume"):

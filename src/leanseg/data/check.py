@@ -94,7 +94,7 @@ def _leaks(dataset: Dataset) -> list[Finding]:
 
 
 def _duplicates(inspections: Sequence[Inspection]) -> list[Finding]:
-    same: dict[bytes, list[Case]] = defaultdict(list)
+    same: dict[str, list[Case]] = defaultdict(list)
     for inspection in inspections:
         if inspection.digest:
             same[inspection.digest].append(inspection.case)

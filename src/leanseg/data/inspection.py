@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from leanseg.data.dataset import Case, Dataset, repair_hint, size_text
@@ -16,6 +14,7 @@ from leanseg.data.masks import histogram_text, looks_inverted, read_drawn_mask
 from leanseg.data.same_place import REMEDY, other_place
 from leanseg.data.values import count_values, kind_of
 from leanseg.errors import InputError
+from leanseg.images.digest import pixel_digest
 from leanseg.images.image import Image
 from leanseg.images.read import read_mask
 from leanseg.types import Classes
@@ -57,7 +56,7 @@ class Inspection:
     findings: tuple[Finding, ...]
     shape: tuple[int, ...] = ()
     channels: int = 0
-    digest: bytes = b""
+    digest: str = ""
     shares: tuple[float, ...] = ()
 
 
@@ -89,7 +88,7 @@ def inspect_case(dataset: Dataset, case: Case) -> Inspection:
         found.append(
             Finding(case.masks[0], "empty-mask", "no foreground", "fine if nothing is to be seen", error=False)
         )
-    return Inspection(case, tuple(found), image.shape, image.channels, _digest(image), shares)
+    return Inspection(case, tuple(found), image.shape, image.channels, pixel_digest(image), shares)
 
 
 def _about_pixels(image: Image, case: Case) -> list[Finding]:
@@ -153,8 +152,3 @@ def _shares(layers: Sequence[NDArray[Any]], classes: Classes) -> tuple[float, ..
         return ()
     files = layers if classes.overlapping else [layers[0]] * len(classes.names)
     return tuple(float((layer == value).mean()) for layer, value in zip(files, classes.values, strict=True))
-
-
-def _digest(image: Image) -> bytes:
-    head = f"{image.pixels.shape}{image.pixels.dtype}".encode()
-    return hashlib.blake2b(head + np.ascontiguousarray(image.pixels).tobytes(), digest_size=16).digest()

@@ -14,6 +14,7 @@ from rich.progress import track
 from torch import Tensor
 
 from leanseg.data.dataset import Case, Dataset
+from leanseg.images.digest import pixel_digest
 from leanseg.images.preprocess import Preprocessing
 from leanseg.images.resample import resample_labels, resample_mask, whole
 
@@ -27,12 +28,14 @@ class Sample:
         target: class numbers (1, *spatial), or (K, *spatial) of 0/1 where classes overlap; uint8, 0 without labels.
         valid: (1, *spatial) of 0/1, where loss and scores count; uint8.
         case: where it comes from.
+        digest: of the image's own pixels.
     """
 
     image: Tensor
     target: Tensor
     valid: Tensor
     case: Case
+    digest: str = ""
 
 
 def load_sample(dataset: Dataset, case: Case, preprocessing: Preprocessing) -> Sample:
@@ -57,6 +60,7 @@ def load_sample(dataset: Dataset, case: Case, preprocessing: Preprocessing) -> S
         target=_tensor(target),
         valid=_tensor(valid[None].astype(np.uint8)),
         case=case,
+        digest=pixel_digest(image),
     )
 
 

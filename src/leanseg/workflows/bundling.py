@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
 from leanseg import __version__
-from leanseg.bundle import Bundle, Part, model_card, write_bundle
+from leanseg.bundle import TRAINED_ON, Bundle, Part, model_card, write_bundle
 from leanseg.data.dataset import Case, Dataset
 from leanseg.export.onnx import export_onnx
 from leanseg.workflows.appraise import appraised
@@ -38,7 +38,12 @@ Scores stand in the report beside the model. Licence of the training data: {lice
 
 
 def bundled(
-    options: Train, dataset: Dataset, plan: Plan, nets: Sequence[nn.Module], unseen: Sequence[Sequence[Case]]
+    options: Train,
+    dataset: Dataset,
+    plan: Plan,
+    nets: Sequence[nn.Module],
+    unseen: Sequence[Sequence[Case]],
+    digests: Iterable[str],
 ) -> Bundle:
     """Write ``OUT/model`` and calibrate it on the validation cases of each fold.
 
@@ -48,6 +53,7 @@ def bundled(
         plan: of the training.
         nets: one trained network for each fold.
         unseen: the validation cases of each fold.
+        digests: of all images that have a part in the training.
     """
     from safetensors.torch import save
 
@@ -63,7 +69,7 @@ def bundled(
         parts.append(_part(plan, net, stem))
     last = options.out / "fold-0" / method_class(options.method).stages_for(dataset.classes)[-1]
     copies = {f"estimate/{n:02d}.safetensors": part for n, part in enumerate(snapshots_of(last, nets[0]))}
-    files |= copies
+    files |= copies | {TRAINED_ON: "\n".join(sorted(set(digests))).encode()}
     bundle = Bundle(
         name=options.out.resolve().name,
         parts=tuple(parts),
@@ -103,7 +109,7 @@ def refitted(bundle: Bundle, net: nn.Module) -> Bundle:
     part = replace(first, weights="model.safetensors", onnx="model.onnx", temperature=temperature)
     channels = len(bundle.preprocessing.channels)
     files = {"model.safetensors": save(net.state_dict()), "model.onnx": export_onnx(net, channels=channels)}
-    files |= {name: bundle.path(name).read_bytes() for name in bundle.snapshots}
+    files |= {name: bundle.path(name).read_bytes() for name in (*bundle.snapshots, TRAINED_ON)}
     return write_bundle(replace(bundle, parts=(part,)), bundle.folder, files=files)
 
 

@@ -22,7 +22,7 @@ from leanseg.inference.memory import parse_memory
 from leanseg.report.contents import EvaluateReport
 from leanseg.report.html import write_report
 from leanseg.workflows.config import configuration, write_config
-from leanseg.workflows.contestants import Contestant, MaskFolder, models
+from leanseg.workflows.contestants import Contestant, MaskFolder, Model, models
 from leanseg.workflows.evaluation import Evaluation, evaluate_cases
 from leanseg.workflows.score_files import remarks, score_sections, write_scores
 from leanseg.workflows.score_tables import sentence, terminal_table
@@ -97,6 +97,7 @@ class Evaluate:
             task = progress.add_task("scoring", total=len(cases))
             result = evaluate_cases(
                 dataset, cases, contestants, tolerance=tolerance, cl_dice=self.cl_dice, parting=part,
+                trained_on={c.name: c.predictor.bundle.trained_on for c in contestants if isinstance(c, Model)},
                 advance=lambda: progress.advance(task),
             )  # fmt: skip
         facts = self._facts(dataset, cases, contestants)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
 from leanseg.data.dataset import Case, Dataset
 from leanseg.errors import InputError
+from leanseg.images.digest import pixel_digest
 from leanseg.images.image import Image
 from leanseg.inference.instances import Parting
 from leanseg.report.contents import Picture
@@ -33,6 +36,7 @@ class Evaluation:
         failed: file and reason of all that could not be used.
         worst: error overlays of the first model's worst cases, worst first.
         best: error overlays of its best cases, best first.
+        known: for each model how many of the images it had been trained on, where there are any.
     """
 
     rows: tuple[ClassScores, ...]
@@ -41,6 +45,7 @@ class Evaluation:
     failed: tuple[tuple[str, str], ...]
     worst: tuple[Picture, ...]
     best: tuple[Picture, ...]
+    known: Mapping[str, int] = field(default_factory=dict)
 
     def of_site(self, site: str) -> Evaluation:
         """With summaries and comparisons of the images of one site; the rows of all sites stay."""
@@ -61,6 +66,7 @@ def evaluate_cases(
     tolerance: Tolerance = DEFAULT,
     cl_dice: bool = False,
     parting: Parting | None = None,
+    trained_on: Mapping[str, frozenset[str]] = MappingProxyType({}),
     advance: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Let every contestant answer for every case, and score the answers.
@@ -75,11 +81,12 @@ def evaluate_cases(
         tolerance: for normalised surface Dice.
         cl_dice: also score centre lines.
         parting: also score single objects, made of each mask by this.
+        trained_on: for models, by name, the digests of images that had a part in their training; such are counted.
         advance: called after each case.
     """
     rows: list[ClassScores] = []
     failed: list[tuple[str, str]] = []
-    extremes = Extremes()
+    extremes, known = Extremes(), Counter[str]()
     score = partial(score_case, classes=dataset.classes, tolerance=tolerance, cl_dice=cl_dice)
     for case in cases:
         try:
@@ -91,6 +98,8 @@ def evaluate_cases(
             failed.append((str(error.path), error.message))
             advance()
             continue
+        digest = pixel_digest(image) if any(trained_on.values()) else ""
+        known.update(name for name, digests in trained_on.items() if digest in digests)
         for number, contestant in enumerate(contestants):
             answer = _answer(contestant, case, image, truth, failed)
             found = score(
@@ -115,6 +124,7 @@ def evaluate_cases(
         failed=tuple(failed),
         worst=tuple(extremes.worst),
         best=tuple(extremes.best),
+        known=dict(known),
     )
 
 

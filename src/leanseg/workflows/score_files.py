@@ -64,7 +64,11 @@ def score_sections(result: Evaluation) -> ScoreSections:
 
 def remarks(result: Evaluation) -> list[str]:
     """What a reader must know before the numbers: misses, empty images, rare classes, files that were not used."""
-    found = []
+    images = len({row.image for row in result.rows})
+    found = [
+        f"{model} was trained on {count} of these {images} images, which flatter it: score others."
+        for model, count in result.known.items()
+    ]
     for s in result.summaries:
         who = f"{s.name} ({s.model})"
         if s.missed:

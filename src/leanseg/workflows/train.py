@@ -213,6 +213,7 @@ class Train:
         extra = dataset.unlabelled if method_class(self.method).needs_unlabelled else ()
         # Read before anything is written: a broken file leaves no folder behind that is in the way of the next try.
         samples = recipe.samples([*parts[0][0], *parts[0][1], *extra])
+        digests = [sample.digest for sample in samples.values()]
         self.out.mkdir(parents=True, exist_ok=True)
         if not self.resume:
             write_config(self, self.out)
@@ -223,7 +224,7 @@ class Train:
         for options in self._runs():
             fit = partial(options._fit, recipe, plan, samples, clock)
             nets = [fit(number, part) for number, part in enumerate(parts)]
-            bundles.append(bundled(options, dataset, plan, nets, [val for _, val in parts]))
+            bundles.append(bundled(options, dataset, plan, nets, [val for _, val in parts], digests))
         tested = bool(dataset.subset("test"))
         if not tested:
             result = score_unseen(self, bundles, dataset, [val for _, val in parts])
