@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import Results, Trial, run_facts, score, train
-from leanseg.bundle import Bundle, model_card, read_bundle, write_bundle
+from leanseg.bundle import TRAINED_ON, Bundle, model_card, read_bundle, write_bundle
 from leanseg.data.dataset import Case
 from leanseg.data.folder import open_dataset
 from leanseg.data.public import public_set
@@ -166,7 +166,7 @@ def ship(bundle: Bundle, results: Results) -> None:
     )
     parts = tuple(replace(part, bytes_per_pixel=MiniNet.bytes_per_pixel) for part in bundle.parts)
     card = model_card(text=text, licence="cc-by-4.0", tags=["fundus", "vessels", "mini-net"])
-    files = {name: (bundle.folder / name).read_bytes() for name in ("model.safetensors", "model.onnx")}
+    files = {name: (bundle.folder / name).read_bytes() for name in ("model.safetensors", "model.onnx", TRAINED_ON)}
     provenance = {"data": "CHASE_DB1, HRF (4), FIVES (7)", "script": "benchmarks/vessels.py", "recipe": RECIPE}
     zoo = Path(__file__).parents[1] / "src" / "leanseg" / "zoo" / "vessels"
     facts = {"name": "vessels", "card": card, "provenance": provenance, "data_licence": "CC BY 4.0"}

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from harness import Results, Trial, run_facts, score, train
-from leanseg.bundle import Bundle, model_card, read_bundle, write_bundle
+from leanseg.bundle import TRAINED_ON, Bundle, model_card, read_bundle, write_bundle
 from leanseg.data.folder import open_dataset
 from leanseg.data.public import public_set
 from leanseg.data.splits import write_splits
@@ -238,7 +238,7 @@ def _ship(name: str, shipped: Shipped, bundle: Bundle, run: Mapping[str, Any]) -
         scores=markdown_table(HEAD, *score_rows(run)),
     )
     card = model_card(text=text, licence=shipped.licence, tags=shipped.tags)
-    files = {file: bundle.path(file).read_bytes() for file in bundle.files}
+    files = {file: bundle.path(file).read_bytes() for file in (*bundle.files, TRAINED_ON)}
     zoo = Path(__file__).parents[1] / "src" / "leanseg" / "zoo" / name
     provenance = {"data": public.title, "script": "benchmarks/zoo_models.py", "recipe": run["options"]}
     write_bundle(replace(bundle, name=name, card=card, provenance=provenance), zoo, files=files)
