@@ -296,9 +296,13 @@ def test_an_image_unlike_those_of_training_is_named_with_its_reasons(make_bundle
     negative = tmp_path / "negative.png"
     Pillow.fromarray(255 - np.asarray(Pillow.open(known[0]))).save(negative)
     out = tmp_path / "out"
-    run(bundle, [square(tmp_path / "again.png", at=(5, 6), size=7), negative], out)
-    again, other = rows(out)
+    deep = tmp_path / "again16.png"
+    again = square(tmp_path / "again.png", at=(5, 6), size=7)
+    Pillow.fromarray(np.asarray(Pillow.open(again)).astype(np.uint16) * 257).save(deep)
+    run(bundle, [again, deep, negative], out)
+    again, more_bits, other = rows(out)
     assert (again["unlike"], other["unlike"], other["review"]) == ("False", "True", "look first")
+    assert (more_bits["unlike"], more_bits["expected_dice"]) == ("False", again["expected_dice"])
     assert other["why"].startswith("unlike the training images: ") and "brighter (grey)" in other["why"]
 
 

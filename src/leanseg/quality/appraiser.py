@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from leanseg.bundle import CONFIG, Bundle
 from leanseg.errors import InputError
@@ -28,6 +31,9 @@ class Appraiser:
 
     def __init__(self, bundle: Bundle) -> None:
         self._names = bundle.classes.names
+        settings = bundle.preprocessing
+        # Normalised, an image of 8 bits is the same in 16; as it is, it would only look brighter.
+        self._bytes = settings.values == "bytes" and settings.normalise != "none" and settings.window is None
         where = bundle.folder / CONFIG if bundle.folder else bundle.name
         try:
             self._dice = {name: ExpectedDice.from_dict(fields) for name, fields in bundle.quality.items()}
@@ -47,9 +53,17 @@ class Appraiser:
         dice = {name: self._expect(name, seen) for name, seen in zip(self._names, traits, strict=True)}
         if self._likeness is None:
             return Quality(dice=dice)
-        unlike, reasons = self._likeness(appearance(prepared))
+        looks = appearance(prepared)
+        if self._bytes and _kind(prepared) != np.uint8:
+            looks = self._likeness.in_our_unit(looks)
+        unlike, reasons = self._likeness(looks)
         return Quality(dice=dice, unlike=unlike, reasons=reasons)
 
     def _expect(self, name: str, traits: Traits) -> Expected:
         model = self._dice.get(name)
         return Expected(note=UNKNOWN) if model is None else model(traits)
+
+
+def _kind(prepared: Prepared) -> np.dtype[Any]:
+    source = prepared.source
+    return source.read([slice(0, 1)] * source.dims).dtype

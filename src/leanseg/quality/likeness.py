@@ -15,6 +15,9 @@ FALSE_ALARMS = 0.05
 STRIKING = 2.0
 """Standard deviations from which a respect is worth naming."""
 
+WORDS_OF_UNIT = ("level", "contrast")
+"""Measures in the unit of the file, the second one as its logarithm."""
+
 WORDS = {
     "level": ("darker", "brighter"),
     "contrast": ("of lower contrast", "of higher contrast"),
@@ -73,6 +76,24 @@ class Likeness:
         standard = self._standard(looks)
         order = [n for n in np.argsort(-np.abs(standard), kind="stable") if abs(standard[n]) >= striking]
         return tuple(dict.fromkeys(spell_out(self.names[n])[int(standard[n] > 0)] for n in order[:3]))
+
+    def in_our_unit(self, looks: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Looks of an image in another unit, of 16 bits say, as if its mean level were that of training images.
+
+        Args:
+            looks: (D,) of one image.
+
+        Example:
+            >>> names = ("level of grey", "contrast of grey")
+            >>> one = {"names": names, "centre": (100.0, 2.0), "scale": (9.0, 1.0), "precision": ((1.0, 0), (0, 1.0))}
+            >>> Likeness(**one, distances=(1.0,)).in_our_unit(np.array([25700.0, 2 + np.log(257)])).tolist()
+            [100.0, 2.0]
+        """
+        level, contrast = (np.array([name.startswith(f"{what} of ") for name in self.names]) for what in WORDS_OF_UNIT)
+        wanted, found = np.array(self.centre)[level].mean(), looks[level].mean()
+        if wanted <= 0 or found <= 0:
+            return looks
+        return np.where(level, looks * wanted / found, np.where(contrast, looks + np.log(wanted / found), looks))
 
     def distance(self, looks: NDArray[np.float64]) -> float:
         """Mahalanobis's distance, divided by the root of D: about 1 for training images."""
