@@ -64,6 +64,15 @@ def test_colour_photographs_keep_their_colours() -> None:
     assert picture(Image(pixels))[2, 2].tolist() == [200, 0, 0]
 
 
+def test_colours_of_more_bits_keep_their_hue() -> None:
+    """Brown tissue stays brown: stretched by itself, each channel would span the whole range."""
+    grades = np.linspace(0.2, 1, 64 * 64).reshape(64, 64)
+    deep = np.stack([grades * share for share in (60000, 30000, 15000)]).astype(np.uint16)
+    shown = picture(Image(deep)).astype(float)
+    assert shown[..., 0].max() == 255
+    assert shown[-1, -1, 1] < 150 and shown[-1, -1, 2] < 80
+
+
 def test_grey_and_deep_images_are_stretched_to_what_can_be_seen() -> None:
     pixels = np.linspace(-1000, 3000, 100 * 100).reshape(1, 100, 100)
     shown = picture(Image(pixels))

@@ -87,7 +87,9 @@ def best_slice(labels: Labels, classes: Classes) -> int:
 
 
 def picture(image: PixelSource, *, index: int | None = None, longest: int = LONGEST) -> NDArray[np.uint8]:
-    """An image as a person sees it: colour as it is, anything else in grey from its 1st to its 99th percentile.
+    """An image as a person sees it: 8-bit colour as it is, anything else from its 1st to its 99th percentile.
+
+    Three channels of more bits are stretched together, so that colours stay as they are; others show their first one.
 
     Args:
         image: (C, H, W) or (C, D, H, W) pixels, in memory or read from disk.
@@ -109,12 +111,12 @@ def picture(image: PixelSource, *, index: int | None = None, longest: int = LONG
         colour: NDArray[np.uint8] = small.round().astype(np.uint8).transpose(1, 2, 0)
         return np.ascontiguousarray(colour)
     channels = small if image.channels == 3 else small[:1]
-    grey = np.stack([_stretch(channel) for channel in channels], axis=-1)
-    return np.ascontiguousarray(np.broadcast_to(grey, (*grey.shape[:2], 3)))
+    stretched = _stretch(channels).transpose(1, 2, 0)
+    return np.ascontiguousarray(np.broadcast_to(stretched, (*stretched.shape[:2], 3)))
 
 
-def _stretch(channel: NDArray[np.float32]) -> NDArray[np.uint8]:
-    finite = np.nan_to_num(channel, posinf=0.0, neginf=0.0)
+def _stretch(channels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    finite = np.nan_to_num(channels, posinf=0.0, neginf=0.0)
     low, high = np.percentile(finite, (1, 99))
     # A picture with few bright pixels has equal percentiles; its full range still shows them.
     low, high = (low, high) if high > low else (finite.min(), finite.max())
