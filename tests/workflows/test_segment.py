@@ -311,6 +311,11 @@ def test_a_review_threshold_is_a_dice(make_bundle, tmp_path):
         run(make_bundle(preprocessing=GREY), [square(tmp_path / "a.png")], tmp_path / "out", review_below=80)
 
 
+def test_options_of_objects_need_instances(make_bundle, tmp_path):
+    with pytest.raises(UsageError, match="--instances"):
+        run(make_bundle(preprocessing=GREY), [square(tmp_path / "a.png")], tmp_path / "out", smallest=30)
+
+
 def test_broken_figures_are_an_error_and_not_a_guess(make_bundle, tmp_path):
     with pytest.raises(InputError, match="quality"):
         run(make_bundle(preprocessing=GREY, quality={"vessel": {"x": 1}}), [square(tmp_path / "a.png")], tmp_path / "o")

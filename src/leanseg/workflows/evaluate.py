@@ -87,6 +87,8 @@ class Evaluate:
         """
         if not self.model and self.predictions is None:
             raise UsageError("what should be scored? Give --model NAME or --predictions DIR")
+        if (self.separation != 1 or self.smallest) and not self.instances:
+            raise UsageError("--separation and --smallest are for single objects: give --instances as well")
         dataset = open_dataset(self.data)
         cases = self._cases(dataset)
         part = partial(instances, separation=self.separation, smallest=self.smallest) if self.instances else None

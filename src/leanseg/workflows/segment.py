@@ -121,6 +121,8 @@ class Segment:
         if self.separation <= 0 or self.smallest < 0:
             msg = f"--separation is above 0 and --smallest from 0, found {self.separation} and {self.smallest}"
             raise UsageError(msg)
+        if (self.separation != 1 or self.smallest) and not self.instances:
+            raise UsageError("--separation and --smallest are for single objects: give --instances as well")
         if self.review_below is not None and not 0 < self.review_below <= 1:
             raise UsageError(f"--review-below is a Dice between 0 and 1, found {self.review_below}")
         begun = time.monotonic()
