@@ -100,6 +100,22 @@ def test_few_objects_are_objects_too_where_the_user_says_so(make_folder: MakeFol
     assert sorted(dataset.read_labels(case).sum() for case in dataset.cases) == [6] * (len(masks) - 1) + [48]
 
 
+def test_masks_drawn_in_transparency_become_grey(make_folder: MakeFolder, tmp_path: Path) -> None:
+    root = make_folder(toml="")
+    for path in (root / "masks").iterdir():
+        drawn = np.full((24, 32, 4), 255, np.uint8)
+        drawn[..., 3] = 0
+        drawn[6:18, 8:24, 3] = 255
+        cv2.imwrite(str(path), drawn)
+    with pytest.raises(InputError, match=r"transparency only.*data repair"):
+        open_dataset(root)
+    changes = repair_dataset(root, tmp_path / "done")
+    assert all(change.repaired for change in changes) and len(changes) == 5
+    dataset = open_dataset(tmp_path / "done")
+    assert {dataset.read_labels(case).sum() for case in dataset.cases} == {12 * 16}
+    assert not check_dataset(dataset).errors
+
+
 def test_class_numbers_become_values_and_nothing_is_guessed() -> None:
     repair = Repair(classes=Classes(names=("a", "b"), values=(100, 255)))
     values, action = repair.mask(np.array([[0, 1, 2]]), Path("m.png"))

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from leanseg.data.values import count_values, kind_of, levels
 from leanseg.errors import InputError
 from leanseg.images.atomic import replacing
+from leanseg.images.guard import Budget
+from leanseg.images.raster import ENDINGS, read_alpha_mask
 from leanseg.images.read import read_image, read_mask
 from leanseg.types import Mask
 
@@ -19,12 +21,17 @@ from leanseg.types import Mask
 def read_drawn_mask(path: Path) -> NDArray[Any]:
     """Read a mask; one saved as a colour JPEG, whose channels differ a little, gives the mean of its channels.
 
+    One that is drawn in transparency alone gives that.
+
     Raises:
         InputError: unreadable, or a picture in real colours.
     """
     try:
         return read_mask(path)
     except InputError:
+        alpha = read_alpha_mask(path, budget=Budget()) if path.name.lower().endswith(ENDINGS) else None
+        if alpha is not None:
+            return alpha
         pixels = read_image(path).pixels
         # JPEG's chroma noise stays below this; drawn colours do not.
         if pixels.shape[0] != 3 or np.percentile(np.ptp(pixels.astype(np.int32), axis=0), 99.9) > 48:

@@ -18,6 +18,7 @@ from leanseg.data.values import count_values, kind_of
 from leanseg.errors import InputError, UsageError
 from leanseg.images.atomic import replacing
 from leanseg.images.image import stem_of
+from leanseg.images.read import read_mask
 from leanseg.types import Classes
 
 
@@ -133,6 +134,7 @@ def _copy_mask(path: Path, source: Path, out: Path, repair: Repair) -> Change | 
     inner = path.relative_to(source)
     try:
         values, action = repair.mask(read_drawn_mask(path), path)
+        action = action or _only_drawn(path)
         if action and values.ndim != 2:
             raise InputError(path, "masks of volumes are not repaired; export it again")
     except InputError as error:
@@ -143,6 +145,15 @@ def _copy_mask(path: Path, source: Path, out: Path, repair: Repair) -> Change | 
         return None
     write_png(values, (out / inner).with_name(f"{stem_of(path)}.png"))
     return Change(inner, action)
+
+
+def _only_drawn(path: Path) -> str:
+    """What is to be done to a mask whose values are right and which cannot be read as it is."""
+    try:
+        read_mask(path)
+    except InputError:
+        return "colours or transparency to grey"
+    return ""
 
 
 def _how(counts: dict[int, int], low: int, high: int) -> str:

@@ -70,12 +70,30 @@ def read_raster_mask(path: Path, *, budget: Budget) -> NDArray[Any]:
     if picture.mode == "P" and not _grey_palette(picture, used_only=isinstance(picture, GifImageFile)):
         return upright(np.asarray(picture), _orientation(picture))
     plane = one_channel(path, _pixels(path, picture))
-    if "A" in picture.getbands() and plane.min() == plane.max():
-        lowest, highest = picture.getchannel("A").getextrema()
-        if lowest != highest:
-            msg = "expected a mask drawn in grey values, found one drawn in transparency only. Flatten it to grey."
-            raise InputError(path, msg)
+    if _drawn_in_alpha(picture, plane):
+        msg = "expected a mask drawn in grey values, found one drawn in transparency only."
+        raise InputError(path, f"{msg} Flatten it to grey, or let leanseg data repair do it.")
     return plane
+
+
+def read_alpha_mask(path: Path, *, budget: Budget) -> NDArray[np.uint8] | None:
+    """The transparency of a picture that is drawn in nothing else, (H, W), 0 where nothing was drawn; None of others.
+
+    Raises:
+        InputError: unreadable.
+    """
+    picture = _open(path, budget)
+    if not _drawn_in_alpha(picture, _pixels(path, picture)):
+        return None
+    alpha: NDArray[np.uint8] = upright(np.asarray(picture.getchannel("A")), _orientation(picture))
+    return alpha
+
+
+def _drawn_in_alpha(picture: ImageFile, pixels: NDArray[Any]) -> bool:
+    if "A" not in picture.getbands() or pixels.min() < pixels.max():
+        return False
+    lowest, highest = picture.getchannel("A").getextrema()
+    return bool(lowest != highest)
 
 
 def one_channel(path: Path, pixels: Pixels) -> NDArray[Any]:
