@@ -12,6 +12,12 @@ from leanseg.metrics.intervals import bootstrap_mean
 
 SURFACES = (("hd95", "HD95"), ("asd", "ASD"))
 
+CURVE = "validation"
+"""In a run's record: the validation Dice after each epoch with labels."""
+
+EPOCHS = (1, 2, 3, 5, 10)
+"""With labels, that a table of curves shows."""
+
 Run = Mapping[str, Any]
 
 
@@ -41,6 +47,22 @@ def _of_class(runs: Sequence[Run], trial: str, name: str, score: str) -> tuple[l
             if row["class"] == name:
                 values.setdefault((row["image"], row["patient"]), []).append(row[score])
     return [float(np.mean(some)) for some in values.values()], [patient for _, patient in values]
+
+
+def curves(arms: Mapping[str, Sequence[Run]]) -> list[list[str]]:
+    """Head and rows: the mean validation Dice after some epochs with labels; no rows where no arm kept it."""
+    kept = {arm: [run[CURVE] for run in runs if CURVE in run] for arm, runs in arms.items()}
+    kept = {arm: some for arm, some in kept.items() if some}
+    if not kept:
+        return []
+    steps = {run["options"]["epoch_steps"] for runs in arms.values() for run in runs if CURVE in run}
+    (each,) = steps
+    rows = [["arm", *(f"{each * epoch:,} steps" for epoch in EPOCHS)]]
+    for arm, some in kept.items():
+        long = min(map(len, some))
+        means = [f"{np.mean([one[epoch - 1] for one in some]):.3f}" if epoch <= long else "" for epoch in EPOCHS]
+        rows.append([arm, *means])
+    return rows
 
 
 def label_errors(arms: Mapping[str, Sequence[Run]]) -> list[list[str]]:

@@ -84,6 +84,10 @@ class Results:
     def add(self, record: Mapping[str, Any]) -> None:
         """Keep a run at once."""
         self.content["runs"].append({**record, "commit": commit(), "machine": machine(), "when": now()})
+        self.save()
+
+    def save(self) -> None:
+        """Write what is there."""
         with replacing(self.file) as part:
             part.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
 

@@ -11,9 +11,11 @@ and level with grid cells.
 from __future__ import annotations
 
 import argparse
+import csv
 from pathlib import Path
 from typing import Any
 
+from details import CURVE
 from harness import Arm, Trial, run_arms
 from leanseg.data.folder import open_dataset
 from small_sets import SETS, write_set
@@ -62,7 +64,17 @@ def main() -> None:
     trials = [Trial(name="threshold from validation", data=data)]
     chosen = [*DECISIVE, *(PARTS if given.percent == FEWEST else [])]
     arms = [Arm(name=arm.name, options={**arm.options, "labelled": labelled}) for arm in chosen]
-    run_arms(f"supercl_{given.set}_{given.percent}", data, arms, trials, work=work)
+    results = run_arms(f"supercl_{given.set}_{given.percent}", data, arms, trials, work=work)
+    for record in results.content["runs"]:
+        if CURVE not in record:
+            record[CURVE] = validation_curve(work / f"{record['arm']}-{record['seed']}")
+    results.save()
+
+
+def validation_curve(run: Path) -> list[float]:
+    """The validation Dice after each epoch with labels, at even odds."""
+    with (run / "fold-0" / "fit" / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        return [float(row["val_dice"]) for row in csv.DictReader(file) if row["val_dice"]]
 
 
 if __name__ == "__main__":

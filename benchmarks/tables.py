@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from details import label_errors, structures
+from details import curves, label_errors, structures
 from harness import cost_key
 from instance_tables import instance_page
 from leanseg.images.atomic import replacing
@@ -90,7 +90,9 @@ def training_page(content: Mapping[str, Any] | None, script: str) -> str:
     closer = [
         ("Every structure: Dice; HD95 and ASD in pixels", structures(_by_arm(runs, trial), trial)) for trial in trials
     ]
-    closer.append(("Wrong training labels", label_errors(_by_arm(runs, next(iter(trials))))))
+    arms = _by_arm(runs, next(iter(trials)))
+    closer.append(("Wrong training labels", label_errors(arms)))
+    closer.append(("Validation Dice after so many steps with labels", curves(arms)))
     blocks += [_table(title, rows) for title, rows in closer if rows]
     machines = sorted({f"{run['machine']['cpu']}, {run['machine']['cores']} cores" for run in runs})
     commits = sorted({run["commit"] for run in runs})
