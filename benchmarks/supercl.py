@@ -18,6 +18,7 @@ from typing import Any
 from details import CURVE
 from harness import Arm, Trial, run_arms
 from leanseg.data.folder import open_dataset
+from leanseg.workflows.fitting import METRICS
 from small_sets import SETS, write_set
 
 NAMES = {"jsrt": ("lungs", "heart"), "isic2017": ("lesion",)}
@@ -66,14 +67,15 @@ def main() -> None:
     arms = [Arm(name=arm.name, options={**arm.options, "labelled": labelled}) for arm in chosen]
     results = run_arms(f"supercl_{given.set}_{given.percent}", data, arms, trials, work=work)
     for record in results.content["runs"]:
-        if CURVE not in record:
-            record[CURVE] = validation_curve(work / f"{record['arm']}-{record['seed']}")
+        log = work / f"{record['arm']}-{record['seed']}" / "fold-0" / "fit" / METRICS
+        if CURVE not in record and log.is_file():
+            record[CURVE] = validation_curve(log)
     results.save()
 
 
-def validation_curve(run: Path) -> list[float]:
+def validation_curve(log: Path) -> list[float]:
     """The validation Dice after each epoch with labels, at even odds."""
-    with (run / "fold-0" / "fit" / "metrics.csv").open(newline="", encoding="utf-8") as file:
+    with log.open(newline="", encoding="utf-8") as file:
         return [float(row["val_dice"]) for row in csv.DictReader(file) if row["val_dice"]]
 
 
