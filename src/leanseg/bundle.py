@@ -21,7 +21,7 @@ from leanseg.types import Classes
 FORMAT_VERSION = 1
 CONFIG, CARD = "config.json", "README.md"
 TRAINED_ON = "trained-on.txt"
-"""In a model's folder: a digest of the pixels of each image that had a part in its training; a line each."""
+"""In a model's folder: a digest of the pixels of each image that it learnt from; a line each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,7 @@ class Bundle:
 
     @property
     def trained_on(self) -> frozenset[str]:
-        """Digests of the images that the model learnt from or was chosen by; empty where it does not know them."""
+        """Digests of the images that the model learnt from; empty where it does not know them."""
         file = None if self.folder is None else self.folder / TRAINED_ON
         return frozenset(file.read_text(encoding="ascii").split()) if file and file.is_file() else frozenset()
 

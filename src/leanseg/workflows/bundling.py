@@ -53,7 +53,7 @@ def bundled(
         plan: of the training.
         nets: one trained network for each fold.
         unseen: the validation cases of each fold.
-        digests: of all images that have a part in the training.
+        digests: of all images that networks learn from.
     """
     from safetensors.torch import save
 

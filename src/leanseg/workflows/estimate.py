@@ -21,6 +21,7 @@ from leanseg.data.splits import complete_splits
 from leanseg.errors import InputError, UsageError
 from leanseg.estimate.reverse import ReverseSegmenter, create
 from leanseg.estimate.set_estimate import FLAGS
+from leanseg.images.digest import pixel_digest
 from leanseg.images.image import Image
 from leanseg.images.read import list_images, read_image
 from leanseg.workflows.config import write_config
@@ -41,12 +42,14 @@ class Estimated:
         images: the files.
         seen: each of them as the finished model saw it.
         failed: file and reason of each image that could not be used.
+        notes: what a reader must know of them.
     """
 
     classes: tuple[ClassEstimate, ...]
     images: tuple[Path, ...]
     seen: tuple[Seen, ...]
     failed: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -120,9 +123,17 @@ class Estimate:
             evidence = Evidence(learnt=learnt, held=held, images=images, known=known, target=target, reverse=reverse)
             how: dict[str, Any] = {"metric": self.metric, "form": self.form, "seed": self.seed}
             found = [estimate_class(evidence, n, name, **how) for n, name in enumerate(bundle.classes.names)]
-        result = Estimated(classes=tuple(found), images=tuple(paths), seen=tuple(target[-1]), failed=tuple(failed))
+        result = Estimated(
+            classes=tuple(found),
+            images=tuple(paths),
+            seen=tuple(target[-1]),
+            failed=tuple(failed),
+            notes=_about_training(bundle.trained_on, images, held.images if held else ()),
+        )
         write_config(self, self.out)
-        write_estimates(result.classes, paths, result.seen, bundle=bundle, options=self, failed=failed)
+        write_estimates(
+            result.classes, paths, result.seen, bundle=bundle, options=self, failed=failed, notes=result.notes
+        )
         self._say(result)
         return result
 
@@ -189,6 +200,21 @@ class Estimate:
             console.print(table)
         else:
             console.print("Without --reference only what the model expects of each image is listed.", soft_wrap=True)
+        for note in result.notes:
+            console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
         for name, reason in result.failed:
             console.print(f"[red]not used[/] {escape(name)}: {escape(reason)}", soft_wrap=True)
         console.print(f"{escape(str(self.out))}: estimate.json, estimate.csv, report.html", highlight=False)
+
+
+def _about_training(trained_on: frozenset[str], images: Sequence[Image], held: Sequence[Image]) -> tuple[str, ...]:
+    """Notes on images that the model knows already, of which it thinks too well."""
+    if not trained_on:
+        return ()
+    groups = {"images": images, "images of the reference that are not for training": held}
+    counts = {name: sum(pixel_digest(image) in trained_on for image in some) for name, some in groups.items()}
+    return tuple(
+        f"the model was trained on {count} of the {len(groups[name])} {name}, which makes the estimate too high"
+        for name, count in counts.items()
+        if count
+    )

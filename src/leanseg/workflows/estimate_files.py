@@ -42,6 +42,7 @@ def write_estimates(
     bundle: Bundle,
     options: Estimate,
     failed: Sequence[tuple[str, str]],
+    notes: Sequence[str],
 ) -> None:
     """Write estimate.csv, estimate.json and report.html.
 
@@ -52,6 +53,7 @@ def write_estimates(
         bundle: the model.
         options: of the command.
         failed: images that could not be used.
+        notes: what a reader must know.
     """
     out = options.out
     rows = [row for number in range(len(paths)) for row in _rows(number, classes, paths, seen, bundle)]
@@ -62,10 +64,11 @@ def write_estimates(
         "images": len(paths),
         "classes": {one.name: _plain(one) for one in classes},
         "failed": [list(pair) for pair in failed],
+        "notes": list(notes),
     }
     with replacing(out / "estimate.json") as part:
         part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    write_report(_report(classes, rows, seen, paths, bundle, options, failed), out / "report.html")
+    write_report(_report(classes, rows, seen, paths, bundle, options, failed, notes), out / "report.html")
 
 
 def _rows(
@@ -104,6 +107,7 @@ def _report(
     bundle: Bundle,
     options: Estimate,
     failed: Sequence[tuple[str, str]],
+    notes: Sequence[str],
 ) -> EstimateReport:
     summary = Table(
         columns=("class", f"expected {options.metric}", "low", "high", "on held-out images", "remarks"),
@@ -125,7 +129,10 @@ def _report(
     return EstimateReport(
         title=f"Expected quality: {bundle.name}",
         facts={"model": bundle.name, "images": len(paths), "not used": len(failed), "reference": bool(classes)},
-        notes=[] if classes else ["Without --reference only what the model expects of each image is listed."],
+        notes=[
+            *notes,
+            *([] if classes else ["Without --reference only what the model expects of each image is listed."]),
+        ],
         configuration=configuration(options),
         tables=[summary, simpler] if classes else [],
         verdicts=order,

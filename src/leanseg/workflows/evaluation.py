@@ -81,7 +81,7 @@ def evaluate_cases(
         tolerance: for normalised surface Dice.
         cl_dice: also score centre lines.
         parting: also score single objects, made of each mask by this.
-        trained_on: for models, by name, the digests of images that had a part in their training; such are counted.
+        trained_on: for models, by name, the digests of the images that they learnt from; such are counted.
         advance: called after each case.
     """
     rows: list[ClassScores] = []

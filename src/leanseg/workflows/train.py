@@ -213,7 +213,8 @@ class Train:
         extra = dataset.unlabelled if method_class(self.method).needs_unlabelled else ()
         # Read before anything is written: a broken file leaves no folder behind that is in the way of the next try.
         samples = recipe.samples([*parts[0][0], *parts[0][1], *extra])
-        digests = [sample.digest for sample in samples.values()]
+        learnt = [case for train, val in parts for case in (*train, *(val if self.refit else ()), *extra)]
+        digests = [samples[case.stem].digest for case in learnt]
         self.out.mkdir(parents=True, exist_ok=True)
         if not self.resume:
             write_config(self, self.out)
