@@ -20,7 +20,7 @@ def parse_memory(text: str) -> int:
     """Bytes from words such as "2GB", "1.5 GiB" or "800M".
 
     Raises:
-        UsageError: not an amount of memory.
+        UsageError: not an amount of memory, or less than the libraries take by themselves.
 
     Example:
         >>> parse_memory("2GB"), parse_memory("1.5 GiB"), parse_memory("800M")
@@ -30,6 +30,8 @@ def parse_memory(text: str) -> int:
     amount = float(match[1]) * _UNITS[match[2]] if match else 0.0
     if amount < 1:
         raise UsageError(f"memory is an amount such as 2GB or 800MB, found {text!r}")
+    if amount <= LIBRARIES:
+        raise UsageError(f"memory: Python and the libraries alone take {spell_memory(LIBRARIES)}, found {text!r}")
     return int(amount)
 
 
