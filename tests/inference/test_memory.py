@@ -10,7 +10,14 @@ from leanseg.inference.memory import largest_fitting, parse_memory
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("1GB", 10**9), ("512 MiB", 2**29), ("2g", 2 * 10**9), ("400000000", 400_000_000), ("1.5gb", 1_500_000_000), ("1TB", 10**12)],
+    [
+        ("1GB", 10**9),
+        ("512 MiB", 2**29),
+        ("2g", 2 * 10**9),
+        ("400000000", 400_000_000),
+        ("1.5gb", 1_500_000_000),
+        ("1TB", 10**12),
+    ],
 )
 def test_amounts(text, expected):
     assert parse_memory(text) == expected
