@@ -139,6 +139,12 @@ def test_splits(data: Path, said: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*words, "--split", "holdout"]) == 2
 
 
+def test_a_model_is_not_compared_with_itself(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evaluate", str(data), "--out", str(tmp_path / "out"), "--model", "vessels", "--model", "vessels"]
+    assert main(words) == 2
+    assert "with itself" in capsys.readouterr().err
+
+
 def test_nothing_to_score_is_wrong_usage(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(data), "--out", str(tmp_path / "out")]) == 2
     assert "--model NAME or --predictions DIR" in capsys.readouterr().err

@@ -164,8 +164,10 @@ def models(names: Sequence[str], wanted: Classes, **options: Any) -> list[Model]
         **options: how :class:`Predictor` runs them.
 
     Raises:
-        UsageError: a model does not know a class of the dataset.
+        UsageError: a model does not know a class of the dataset, or is named twice.
     """
+    if len(set(names)) < len(names):
+        raise UsageError(f"a model cannot be compared with itself; found {', '.join(names)}")
     bundles = [read_bundle(name) for name in names]
     titles = unique_names(names)
     return [
