@@ -16,6 +16,7 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
+from safetensors import safe_open
 from safetensors.numpy import load_file
 from torch import nn
 
@@ -210,6 +211,29 @@ def test_pretrained_weights_start_another_training(data: Path, tmp_path: Path) -
     started, found = load_file(weights), load_file(tuned / "model" / "model.safetensors")
     kept = [name for name, value in started.items() if value.ndim == 4]
     assert kept and all(np.array_equal(found[name], started[name]) for name in kept)
+
+
+def test_what_pre_training_saw_is_told_where_it_is_scored(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, other = tmp_path / "run", tmp_path / "other"
+    words = ["--method", "supercl", "--no-baseline", "--net", "unet", *FAST]
+    assert main(["train", str(data), "--out", str(out), *words]) == 0
+    weights = out / "fold-0" / "pretrain" / "pretrained.safetensors"
+    with safe_open(weights, framework="np") as file:
+        note = file.metadata()
+    assert note["terms"] == "ins intra inter" and note["seed"] == "0"
+    shutil.copytree(data, other)
+    rows = list(csv.DictReader((out / "splits.csv").open()))
+    learnt, others = ([row["stem"] for row in rows if (row["split"] == "train") is wanted] for wanted in (True, False))
+    splits = {learnt[0]: "val"} | dict.fromkeys(learnt[1:], "test") | dict.fromkeys(others, "train")
+    (other / "splits.csv").write_text("stem,split\n" + "".join(f"{stem},{part}\n" for stem, part in splits.items()))
+    capsys.readouterr()
+    tuned = tmp_path / "tuned"
+    assert main(["train", str(other), "--out", str(tuned), "--init", str(weights), "--net", "unet", *FAST]) == 0
+    assert "tuned was trained on 5 of these 5 images" in " ".join(capsys.readouterr().out.split())
+    known = read_bundle(out / "model").trained_on
+    assert known < read_bundle(tuned / "model").trained_on
 
 
 def test_weights_that_do_not_fit_are_refused(run: Path, data: Path, tmp_path: Path) -> None:

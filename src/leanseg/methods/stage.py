@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
@@ -14,6 +14,9 @@ from torch.utils.data import DataLoader
 from leanseg.loading.crops import Batch
 from leanseg.loading.samples import Sample
 from leanseg.types import Classes
+
+TRAINED_ON = "trained_on"
+"""In the note of a stage: digests of the pixels of all images that it learnt from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,7 @@ class Stage:
         val: validation batches, ready for the module.
         epochs: number of rounds through ``train``.
         pretrained: gives the network, once this stage is fitted, whose weights other trainings can start from.
+        note: how they were made, kept with them.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Stage:
     val: DataLoader[Batch]
     epochs: int
     pretrained: Callable[[], nn.Module] | None = None
+    note: Mapping[str, str] = field(default_factory=dict)
 
 
 class Method(Protocol):

@@ -16,7 +16,7 @@ from leanseg.loading.samples import Sample
 from leanseg.loading.views import Regions, Views, sliced
 from leanseg.methods.contrastive_pretraining import WEIGHTS, ContrastivePretraining, Projected
 from leanseg.methods.schedule import Schedule
-from leanseg.methods.stage import Method, Stage
+from leanseg.methods.stage import TRAINED_ON, Method, Stage
 from leanseg.methods.supervised import Supervised
 
 Graph = Literal["nn", "mutual"]
@@ -115,6 +115,13 @@ class SuperCL(Method):
             val=sample_loader(()),
             epochs=epochs,
             pretrained=start.pretrained,
+            note={
+                "method": "supercl",
+                "terms": " ".join(self.terms),
+                "regions": self.regions,
+                "seed": str(schedule.seed),
+                TRAINED_ON: " ".join(sorted({sample.digest for sample in train})),
+            },
         )
 
         net = start.pretrained().requires_grad_(True)

@@ -90,7 +90,7 @@ def fit(
         _load_best(stage, folder / stage.name)
         if stage.pretrained is not None:
             with replacing(folder / stage.name / PRETRAINED) as part:
-                save_file(stage.pretrained().state_dict(), part)
+                save_file(stage.pretrained().state_dict(), part, metadata=dict(stage.note))
     net = method.result()
     if found := method.findings(net):
         with replacing(folder / FINDINGS) as part:

@@ -21,7 +21,7 @@ from leanseg.images.atomic import replacing
 from leanseg.loading.augment import Augmentation
 from leanseg.loading.samples import Sample, load_samples
 from leanseg.methods.schedule import Schedule
-from leanseg.methods.stage import Method, Stage
+from leanseg.methods.stage import TRAINED_ON, Method, Stage
 from leanseg.report.contents import Decision
 from leanseg.workflows.plan import Plan, Wishes, make_plan, survey
 
@@ -92,6 +92,16 @@ class Recipe:
         if file := self.weights or (_weights(self.start) if self.start else None):
             _adopt(net, file)
         return net
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Digests of the images that the weights of ``--init`` have learnt from, as far as these say."""
+        if self.weights is None:
+            return self.start.trained_on if self.start else frozenset()
+        from safetensors import safe_open
+
+        with safe_open(self.weights, framework="pt") as file:
+            return frozenset((file.metadata() or {}).get(TRAINED_ON, "").split())
 
     def samples(self, cases: Sequence[Case]) -> dict[str, Sample]:
         """All cases in memory, by stem."""

@@ -214,7 +214,7 @@ class Train:
         # Read before anything is written: a broken file leaves no folder behind that is in the way of the next try.
         samples = recipe.samples([*parts[0][0], *parts[0][1], *extra])
         learnt = [case for train, val in parts for case in (*train, *(val if self.refit else ()), *extra)]
-        digests = [samples[case.stem].digest for case in learnt]
+        digests = recipe.known.union(samples[case.stem].digest for case in learnt)
         self.out.mkdir(parents=True, exist_ok=True)
         if not self.resume:
             write_config(self, self.out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from leanseg.bundle import Bundle
@@ -40,7 +41,10 @@ def score_test(options: Train, bundles: Sequence[Bundle], dataset: Dataset) -> E
     Where a site is left out, the means are those of its images; the other sites' test images stand beside them.
     """
     models = [_model(options, bundle, dataset) for bundle in bundles]
-    return _score(options, dataset, models, dataset.subset("test"), "test", site=options.leave_out)
+    trained_on = {bundle.name: bundle.trained_on for bundle in bundles}
+    return _score(
+        options, dataset, models, dataset.subset("test"), "test", site=options.leave_out, trained_on=trained_on
+    )
 
 
 def score_unseen(
@@ -68,8 +72,9 @@ def _score(
     split: str,
     *,
     site: str | None = None,
+    trained_on: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> Evaluation:
-    result = evaluate_cases(dataset, cases, contestants)
+    result = evaluate_cases(dataset, cases, contestants, trained_on=trained_on)
     if site is not None:
         result, split = result.of_site(site), f"{split}: means of the site {site}, which was left out"
     write_scores(result, options.out, facts={"Data": dataset.name or dataset.root.name, "Split": split})
