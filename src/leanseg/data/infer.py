@@ -88,8 +88,9 @@ def sampled_values(files: Sequence[Path], root: Path) -> list[int]:
         alone |= {max(counts)} if len(counts) == 2 else set()
     if strange:
         path, (kind, many) = next(iter(strange.items()))
+        kinds = {kind for kind, _ in strange.values()}
         found = f"found {many} values ({STRANGE[kind]}), and so in {len(strange)} of {len(looked_at)} masks looked at"
-        hint = repair_hint(root) + (" --instances-to-binary" if kind == "instances" else "")
+        hint = repair_hint(root) + (" --instances-to-binary" if "instances" in kinds else "")
         raise InputError(path, f"expected a few class values, {found}; {hint}")
     values = sorted(total)
     if len(values) < 2:

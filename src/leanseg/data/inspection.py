@@ -10,13 +10,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from leanseg.data.dataset import Case, Dataset, repair_hint, size_text
-from leanseg.data.masks import histogram_text, looks_inverted, read_drawn_mask
+from leanseg.data.masks import histogram_text, looks_inverted, read_leniently
 from leanseg.data.same_place import REMEDY, other_place
 from leanseg.data.values import count_values, kind_of
 from leanseg.errors import InputError
 from leanseg.images.digest import pixel_digest
 from leanseg.images.image import Image
-from leanseg.images.read import read_mask
 from leanseg.types import Classes
 
 
@@ -75,13 +74,13 @@ def inspect_case(dataset: Dataset, case: Case) -> Inspection:
     layers: list[NDArray[Any]] = []
     for path in (*case.masks, *((case.valid,) if case.valid else ())):
         try:
-            values = read_drawn_mask(path)
+            values, problem = read_leniently(path)
         except InputError as error:
             found.append(Finding(path, "unreadable", error.message, "export it again"))
             continue
         found += _about_size(values, image, path) or _about_place(image, path)
         if path in case.masks:
-            found += _about_values(values, dataset, path)
+            found += _about_values(values, problem, dataset, path)
             layers.append(values)
     shares = () if any(f.error for f in found) else _shares(layers, dataset.classes)
     if shares and not any(shares):
@@ -112,7 +111,7 @@ def _about_place(image: Image, path: Path) -> list[Finding]:
     return [Finding(path, "other-place", problem, REMEDY)] if problem else []
 
 
-def _about_values(values: NDArray[Any], dataset: Dataset, path: Path) -> list[Finding]:
+def _about_values(values: NDArray[Any], problem: str, dataset: Dataset, path: Path) -> list[Finding]:
     classes, remedy = dataset.classes, repair_hint(dataset.root)
     counts = count_values(values)
     if unknown := set(counts) - set(dataset.known_values):
@@ -122,10 +121,8 @@ def _about_values(values: NDArray[Any], dataset: Dataset, path: Path) -> list[Fi
         wanted = ", ".join(map(str, dataset.known_values))
         msg = f"expected the values {wanted}; found {len(unknown)} others ({cause}): {histogram_text(counts)}"
         return [Finding(path, kind, msg, remedy)]
-    try:
-        read_mask(path)
-    except InputError as error:
-        return [Finding(path, "colour-mask", error.message, remedy)]
+    if problem:
+        return [Finding(path, "colour-mask", problem, remedy)]
     single = len(classes.names) == 1 or classes.overlapping
     if single and looks_inverted(values == classes.values[0]):
         msg = "foreground fills most of the mask and of its border: inverted?"

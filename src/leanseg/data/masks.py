@@ -19,25 +19,34 @@ from leanseg.types import Mask
 
 
 def read_drawn_mask(path: Path) -> NDArray[Any]:
-    """Read a mask; one saved as a colour JPEG, whose channels differ a little, gives the mean of its channels.
+    """The values of :func:`read_leniently`."""
+    return read_leniently(path)[0]
 
-    One that is drawn in transparency alone gives that.
+
+def read_leniently(path: Path) -> tuple[NDArray[Any], str]:
+    """Read a mask as it comes from a drawing program.
+
+    One saved as a colour JPEG, whose channels differ a little, gives the mean of its channels; one drawn in
+    transparency alone gives that.
+
+    Returns:
+        the values, and why the mask cannot be used as it is; empty where it can.
 
     Raises:
         InputError: unreadable, or a picture in real colours.
     """
     try:
-        return read_mask(path)
-    except InputError:
+        return read_mask(path), ""
+    except InputError as error:
         alpha = read_alpha_mask(path, budget=Budget()) if path.name.lower().endswith(ENDINGS) else None
         if alpha is not None:
-            return alpha
+            return alpha, error.message
         pixels = read_image(path).pixels
         # JPEG's chroma noise stays below this; drawn colours do not.
         if pixels.shape[0] != 3 or np.percentile(np.ptp(pixels.astype(np.int32), axis=0), 99.9) > 48:
             raise
         grey: NDArray[Any] = pixels.astype(np.float32).mean(axis=0).round().astype(np.int32)
-        return grey
+        return grey, error.message
 
 
 def binarise(values: NDArray[Any], path: Path, *, instances: bool = False) -> Mask:

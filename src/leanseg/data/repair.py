@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leanseg.data.manifest import FILE, Manifest, manifest_text, read_manifest
-from leanseg.data.masks import binarise, histogram_text, looks_inverted, read_drawn_mask, write_png
+from leanseg.data.masks import binarise, histogram_text, looks_inverted, read_leniently, write_png
 from leanseg.data.pairing import index
 from leanseg.data.values import count_values, kind_of
 from leanseg.errors import InputError, UsageError
 from leanseg.images.atomic import replacing
 from leanseg.images.image import stem_of
-from leanseg.images.read import read_mask
 from leanseg.types import Classes
 
 
@@ -133,8 +132,9 @@ def repair_dataset(source: Path, out: Path, *, invert: bool = False, instances_t
 def _copy_mask(path: Path, source: Path, out: Path, repair: Repair) -> Change | None:
     inner = path.relative_to(source)
     try:
-        values, action = repair.mask(read_drawn_mask(path), path)
-        action = action or _only_drawn(path)
+        values, problem = read_leniently(path)
+        values, action = repair.mask(values, path)
+        action = action or ("colours or transparency to grey" if problem else "")
         if action and values.ndim != 2:
             raise InputError(path, "masks of volumes are not repaired; export it again")
     except InputError as error:
@@ -145,15 +145,6 @@ def _copy_mask(path: Path, source: Path, out: Path, repair: Repair) -> Change | 
         return None
     write_png(values, (out / inner).with_name(f"{stem_of(path)}.png"))
     return Change(inner, action)
-
-
-def _only_drawn(path: Path) -> str:
-    """What is to be done to a mask whose values are right and which cannot be read as it is."""
-    try:
-        read_mask(path)
-    except InputError:
-        return "colours or transparency to grey"
-    return ""
 
 
 def _how(counts: dict[int, int], low: int, high: int) -> str:
@@ -171,7 +162,7 @@ def _guess_classes(masks: Sequence[Path], folders: Sequence[str], instances: boo
     binary = True
     for path in masks:
         try:
-            drawn = read_drawn_mask(path)
+            drawn, _ = read_leniently(path)
         except InputError:
             continue
         counts = count_values(drawn)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from leanseg.errors import InputError
 from leanseg.images.image import Image
-from leanseg.images.read import read_affine
+from leanseg.images.read import read_mask_geometry
 
 Affine = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ def other_place(path: Path, image: Image) -> str:
 
     Files that do not say where they lie, pictures for instance, are believed voxel by voxel.
     """
-    here, there = read_affine(image), read_affine(path)
+    here, there = (one.affine if one.placed else None for one in (image.geometry, read_mask_geometry(path)))
     if here is None or there is None:
         return ""
     sides = tuple(reversed(image.shape))

@@ -21,6 +21,7 @@ class Geometry:
         spacing: distance between neighbours in mm along each array axis, (y, x) or (z, y, x); None when unknown.
         affine: (4, 4) matrix from (x, y, z, 1) voxel indices, the reversed array axes, to RAS+ millimetres; None for
             photographs.
+        placed: whether the affine says where the voxels lie; some headers hold one that says nothing.
 
     Example:
         >>> Geometry(spacing=(2.0, 0.5, 0.5)).spacing
@@ -29,6 +30,7 @@ class Geometry:
 
     spacing: tuple[float, ...] | None = None
     affine: NDArray[np.float64] | None = None
+    placed: bool = True
 
 
 @dataclass(frozen=True)

@@ -62,12 +62,8 @@ def read_nifti_mask(path: Path, *, budget: Budget) -> NDArray[Any]:
     return one_channel(path, read_nifti(path, budget=budget).pixels)
 
 
-def read_nifti_affine(path: Path) -> NDArray[np.float64] | None:
-    """The affine in a NIfTI header, (4, 4) from (x, y, z, 1) indices to mm, without reading voxels.
-
-    Returns:
-        None where the header does not say where the volume lies: both of its codes are 0, or it holds the identity
-        that programs write who do not know.
+def read_nifti_geometry(path: Path) -> Geometry:
+    """What a NIfTI header says of its voxels, without reading these.
 
     Raises:
         InputError: no NIfTI file, or no usable voxel size.
@@ -76,9 +72,7 @@ def read_nifti_affine(path: Path) -> NDArray[np.float64] | None:
 
     with decoding(path, "a NIfTI volume"):
         found: Any = nibabel.load(path)
-        unplaced = not int(found.header["sform_code"]) and not int(found.header["qform_code"])
-        affine = _geometry(path, found).affine
-    return None if affine is None or unplaced or np.array_equal(affine, np.eye(4)) else affine
+        return _geometry(path, found)
 
 
 def _channels_first(path: Path, values: NDArray[Any]) -> Pixels:
@@ -103,4 +97,7 @@ def _geometry(path: Path, found: nibabel.Nifti1Pair) -> Geometry:
         msg = f"expected a voxel size above 0 on every axis, found {sizes.tolist()} mm. Repair the header's affine."
         raise InputError(path, msg)
     axes = 2 if len(found.shape) < 3 or found.shape[2] == 1 else 3
-    return Geometry(spacing=tuple(float(s) for s in sizes[:axes][::-1]), affine=affine)
+    coded = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+    # The identity is what programs write that do not know.
+    placed = coded and not np.array_equal(affine, np.eye(4))
+    return Geometry(spacing=tuple(float(s) for s in sizes[:axes][::-1]), affine=affine, placed=placed)

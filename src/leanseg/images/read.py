@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from leanseg.errors import InputError
 from leanseg.images import dicom, nifti, raster, tiff
 from leanseg.images.guard import LIMIT, Budget, check_file
-from leanseg.images.image import Image, PixelSource
+from leanseg.images.image import Geometry, Image, PixelSource
 
 _CACHE_SHARE = 8  # of the memory that is allowed, one part keeps decoded tiles
 
@@ -110,12 +110,9 @@ def read_mask(path: Path) -> NDArray[Any]:
     return np.asarray(whole, kind)
 
 
-def read_affine(image: Image | Path) -> NDArray[np.float64] | None:
-    """Where an image, or the file of a mask, says that it lies: (4, 4) as in :class:`Geometry`, None for nowhere."""
-    path = image if isinstance(image, Path) else image.source
-    if path is not None and path.name.lower().endswith(nifti.ENDINGS):
-        return nifti.read_nifti_affine(path)
-    return None if isinstance(image, Path) else image.geometry.affine
+def read_mask_geometry(path: Path) -> Geometry:
+    """Where the voxels of a mask lie, as far as a NIfTI header says so; other kinds of file are not asked."""
+    return nifti.read_nifti_geometry(path) if path.name.lower().endswith(nifti.ENDINGS) else Geometry()
 
 
 def is_image(path: Path) -> bool:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leanseg.data.dataset import Case, Dataset
 from leanseg.errors import InputError
@@ -22,7 +24,7 @@ from leanseg.workflows.contestants import Answer, Contestant
 from leanseg.workflows.extremes import Extremes
 from leanseg.workflows.object_scores import with_objects
 from leanseg.workflows.scoring import DEFAULT, ClassScores, Tolerance, class_masks, score_case
-from leanseg.workflows.summary import ClassSummary, ModelComparison, compare, summarise
+from leanseg.workflows.summary import ClassSummary, ModelComparison, compare_first_two, summarise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ class Evaluation:
     def of_site(self, site: str) -> Evaluation:
         """With summaries and comparisons of the images of one site; the rows of all sites stay."""
         rows = [row for row in self.rows if row.site == site]
-        return replace(self, summaries=tuple(summarise(rows)), comparisons=_compared(rows))
+        return replace(self, summaries=tuple(summarise(rows)), comparisons=tuple(compare_first_two(rows)))
 
     @property
     def exit_code(self) -> int:
@@ -90,37 +92,26 @@ def evaluate_cases(
     score = partial(score_case, classes=dataset.classes, tolerance=tolerance, cl_dice=cl_dice)
     for case in cases:
         try:
-            image = dataset.read_image(case)
-            truth = class_masks(dataset.read_labels(case, image=image), dataset.classes)
-            valid = dataset.read_valid(case, image=image)
-            objects = dataset.read_objects(case, image=image) if parting else None
+            seen = _read(dataset, case, with_objects=parting is not None)
         except InputError as error:
             failed.append((str(error.path), error.message))
             advance()
             continue
-        digest = pixel_digest(image) if any(trained_on.values()) else ""
+        digest = pixel_digest(seen.image) if any(trained_on.values()) else ""
         known.update(name for name, digests in trained_on.items() if digest in digests)
         for number, contestant in enumerate(contestants):
-            answer = _answer(contestant, case, image, truth, failed)
-            found = score(
-                case, truth=truth, prediction=answer.masks, probabilities=answer.probabilities, valid=valid,
-                spacing=image.geometry.spacing, model=contestant.name,
-            )  # fmt: skip
-            if parting:
-                found = with_objects(
-                    found, truth=truth, prediction=answer.masks, probabilities=answer.probabilities,
-                    objects=objects, valid=valid, parting=parting,
-                )  # fmt: skip
-            rows += _hoped(found, answer)
+            answer = _answer(contestant, case, seen, failed)
+            found = _scored(case, seen, answer, score=score, parting=parting, model=contestant.name)
+            rows += found
             dices = [dice for row in found if (dice := row.scores["dice"]) is not None]
             if number == 0 and dices:
-                draw = partial(_picture, dataset, image, truth, answer.masks, valid, case.stem, found)
+                draw = partial(_picture, dataset, seen, answer.masks, case.stem, found)
                 extremes.consider(float(np.mean(dices)), draw)
         advance()
     return Evaluation(
         rows=tuple(rows),
         summaries=tuple(summarise(rows)),
-        comparisons=_compared(rows),
+        comparisons=tuple(compare_first_two(rows)),
         failed=tuple(failed),
         worst=tuple(extremes.worst),
         best=tuple(extremes.best),
@@ -128,9 +119,42 @@ def evaluate_cases(
     )
 
 
-def _compared(rows: Sequence[ClassScores]) -> tuple[ModelComparison, ...]:
-    names = list(dict.fromkeys(row.model for row in rows))
-    return tuple(compare(rows, *names[:2])) if len(names) > 1 else ()
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """A case after reading it: masks are (K, *spatial), the others (*spatial)."""
+
+    image: Image
+    truth: Mask
+    valid: Mask
+    objects: NDArray[Any] | None
+
+
+def _read(dataset: Dataset, case: Case, *, with_objects: bool) -> _Seen:
+    image = dataset.read_image(case)
+    return _Seen(
+        image=image,
+        truth=class_masks(dataset.read_labels(case, image=image), dataset.classes),
+        valid=dataset.read_valid(case, image=image),
+        objects=dataset.read_objects(case, image=image) if with_objects else None,
+    )
+
+
+def _scored(
+    case: Case,
+    seen: _Seen,
+    answer: Answer,
+    *,
+    score: Callable[..., Sequence[ClassScores]],
+    parting: Parting | None,
+    model: str,
+) -> list[ClassScores]:
+    """Scores of each class, of single objects where these are parted, and what the contestant expected."""
+    both: dict[str, Any] = {"truth": seen.truth, "prediction": answer.masks, "probabilities": answer.probabilities,
+                            "valid": seen.valid}  # fmt: skip
+    found = score(case, **both, spacing=seen.image.geometry.spacing, model=model)
+    if parting:
+        found = with_objects(found, **both, objects=seen.objects, parting=parting)
+    return _hoped(found, answer)
 
 
 def _hoped(rows: Sequence[ClassScores], answer: Answer) -> list[ClassScores]:
@@ -140,20 +164,18 @@ def _hoped(rows: Sequence[ClassScores], answer: Answer) -> list[ClassScores]:
     return [replace(row, expected=one) for row, one in zip(rows, answer.expected, strict=True)]
 
 
-def _answer(contestant: Contestant, case: Case, image: Image, truth: Mask, failed: list[tuple[str, str]]) -> Answer:
+def _answer(contestant: Contestant, case: Case, seen: _Seen, failed: list[tuple[str, str]]) -> Answer:
     try:
-        return contestant.answer(case, image)
+        return contestant.answer(case, seen.image)
     except InputError as error:
         failed.append((str(error.path), error.message))
-        return Answer(np.zeros_like(truth))
+        return Answer(np.zeros_like(seen.truth))
 
 
-def _picture(
-    dataset: Dataset, image: Image, truth: Mask, prediction: Mask, valid: Mask, stem: str, rows: Sequence[ClassScores]
-) -> Picture:
+def _picture(dataset: Dataset, seen: _Seen, prediction: Mask, stem: str, rows: Sequence[ClassScores]) -> Picture:
     overlapping = replace(dataset.classes, overlapping=True)
-    drawn, said = truth.astype(np.uint8), prediction.astype(np.uint8)
-    shown = error_overlay(image, drawn, said, classes=overlapping, valid=valid, legend=False)
+    drawn, said = seen.truth.astype(np.uint8), prediction.astype(np.uint8)
+    shown = error_overlay(seen.image, drawn, said, classes=overlapping, valid=seen.valid, legend=False)
     dices = [(row.name, row.scores["dice"]) for row in rows if row.scores["dice"] is not None]
     caption = ", ".join(f"{name} {dice:.3f}" for name, dice in dices)
     return Picture.of(shown, title=stem, caption=f"Dice {caption}")

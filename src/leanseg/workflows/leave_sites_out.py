@@ -17,7 +17,7 @@ from leanseg.workflows.config import write_config
 from leanseg.workflows.evaluation import Evaluation
 from leanseg.workflows.score_files import write_scores
 from leanseg.workflows.score_tables import terminal_sites
-from leanseg.workflows.summary import by_site, compare, summarise
+from leanseg.workflows.summary import by_site, compare_first_two, summarise
 
 if TYPE_CHECKING:
     from leanseg.workflows.train import Train
@@ -54,11 +54,10 @@ def leave_sites_out(options: Train) -> Evaluation:
         # Each training names its model after its own folder.
         names = {folder: options.out.resolve().name}
         rows += [replace(row, model=names.get(row.model, row.model)) for row in result.rows if row.site == site]
-    models = list(dict.fromkeys(row.model for row in rows))
     result = Evaluation(
         rows=tuple(rows),
         summaries=tuple(summarise(rows)),
-        comparisons=tuple(compare(rows, *models[:2])) if len(models) > 1 else (),
+        comparisons=tuple(compare_first_two(rows)),
         failed=tuple(failed for one in results for failed in one.failed),
         worst=(),
         best=(),

@@ -157,6 +157,12 @@ def by_site(rows: Sequence[ClassScores], *, seed: int = 0) -> list[SiteSummary]:
     return found
 
 
+def compare_first_two(rows: Sequence[ClassScores]) -> list[ModelComparison]:
+    """The first model of some rows minus the second one; nothing where there is one."""
+    models = list(dict.fromkeys(row.model for row in rows))
+    return compare(rows, *models[:2]) if len(models) > 1 else []
+
+
 def compare(rows: Sequence[ClassScores], first: str, second: str, *, seed: int = 0) -> list[ModelComparison]:
     """Two models, image by image; only images that have the score with both are compared.
 

@@ -191,7 +191,7 @@ class Train:
         begun = Train(**{**began, "data": self.data, "out": self.out, "resume": True})
         usual = vars(Train(data=self.data, out=self.out))
         given = {name: value for name, value in vars(self).items() if value != usual[name]}
-        for name in given.keys() - MACHINE:
+        for name in sorted(given.keys() - MACHINE):
             if given[name] != getattr(begun, name):
                 msg = f"{self.out} began with {name} {getattr(begun, name)!r}, found {given[name]!r}"
                 raise UsageError(f"{msg}. A run goes on as it began: leave the option out, or begin another run.")
