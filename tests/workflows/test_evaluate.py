@@ -342,7 +342,9 @@ def test_models_from_folders_are_scored_and_compared(
     assert sum(content["models"]["good"]["lesion"]["reliability"]["counts"]) == 5 * 600
     dice = next(entry for entry in content["comparisons"] if entry["score"] == "dice")
     assert dice["mean"] == pytest.approx(0.2) and dice["wins"] == 4
-    assert "good minus greedy 0.200" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "good minus greedy 0.200" in told
+    assert "greedy segments ulcer; scored as the dataset's lesion" in told and "good segments" not in told
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "good minus greedy, image by image" in page and "Calibration" in page
 

@@ -128,7 +128,7 @@ class Estimate:
             images=tuple(paths),
             seen=tuple(target[-1]),
             failed=tuple(failed),
-            notes=_about_training(bundle.trained_on, images, held.images if held else ()),
+            notes=_about_digests(bundle.trained_on, images, learnt, held),
         )
         write_config(self, self.out)
         write_estimates(
@@ -207,14 +207,20 @@ class Estimate:
         console.print(f"{escape(str(self.out))}: estimate.json, estimate.csv, report.html", highlight=False)
 
 
-def _about_training(trained_on: frozenset[str], images: Sequence[Image], held: Sequence[Image]) -> tuple[str, ...]:
-    """Notes on images that the model knows already, of which it thinks too well."""
-    if not trained_on:
-        return ()
-    groups = {"images": images, "images of the reference that are not for training": held}
-    counts = {name: sum(pixel_digest(image) in trained_on for image in some) for name, some in groups.items()}
-    return tuple(
-        f"the model was trained on {count} of the {len(groups[name])} {name}, which makes the estimate too high"
-        for name, count in counts.items()
+def _about_digests(
+    trained_on: frozenset[str], images: Sequence[Image], learnt: Labelled | None, held: Labelled | None
+) -> tuple[str, ...]:
+    """Notes on images that the model or the reference knows already, of which the estimate thinks too well."""
+    here = [pixel_digest(image) for image in images]
+    others = [pixel_digest(image) for image in held.images] if held else []
+    taught = [pixel_digest(image) for image in learnt.images] if learnt else []
+    known = {"images": here, "images of the reference that are not for training": others}
+    met = ((name, len(some), sum(one in trained_on for one in some)) for name, some in known.items())
+    notes = [
+        f"The model was trained on {count} of the {total} {name}, which makes the estimate too high."
+        for name, total, count in met
         if count
-    )
+    ]
+    if again := sum(one in {*others, *taught} for one in here):
+        notes.append(f"{again} of the {len(here)} images are in the reference, whose labels score them directly.")
+    return tuple(notes)

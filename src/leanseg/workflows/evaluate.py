@@ -103,7 +103,7 @@ class Evaluate:
                 advance=lambda: progress.advance(task),
             )  # fmt: skip
         facts = self._facts(dataset, cases, contestants)
-        notes = (*dataset.notes, *self._about_splits(dataset), *remarks(result))
+        notes = (*dataset.notes, *_about_names(contestants, dataset), *self._about_splits(dataset), *remarks(result))
         write_config(self, self.out)
         write_scores(result, self.out, facts=facts)
         report = EvaluateReport(
@@ -183,3 +183,14 @@ class Evaluate:
 
 def _has_splits(dataset: Dataset) -> bool:
     return any(case.split for case in dataset.cases)
+
+
+def _about_names(contestants: Sequence[Contestant], dataset: Dataset) -> list[str]:
+    """Models whose one class is called otherwise than the dataset's one class, which it is compared with."""
+    (wanted, *more) = dataset.classes.names
+    known = {one.name: one.predictor.bundle.classes.names for one in contestants if isinstance(one, Model)}
+    return [
+        f"{model} segments {names[0]}; scored as the dataset's {wanted}. If these are different things, score another."
+        for model, names in known.items()
+        if not more and names != (wanted,)
+    ]
