@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -13,6 +14,9 @@ from leanseg.types import Mask
 
 Counts = NDArray[np.int64]
 
+OVERLAP = 0.2
+"""Share of an alarm that must be lesion, and of a lesion that such alarms must cover."""
+
 THRESHOLDS = 32
 """Thresholds 1/32 to 1 at which false alarms are counted."""
 
@@ -21,8 +25,9 @@ THRESHOLDS = 32
 class LesionCounts:
     """How many lesions a threshold finds and how many alarms are false; add the counts of images.
 
-    A lesion is a connected piece of the truth, corners included, and is found where any of its pixels reaches the
-    threshold. A false alarm is a connected piece of what reaches it that touches no lesion.
+    Lesions are connected pieces of the truth, corners included, alarms those of what reaches the threshold. An alarm is
+    true where more than a fifth of its pixels are lesion; a lesion is found where true alarms cover more than a fifth
+    of it. If any overlap were enough, one alarm over the whole image would find everything and never be false.
 
     Args:
         images: number of images.
@@ -32,7 +37,8 @@ class LesionCounts:
 
     Source:
         Bunch et al., A free response approach to the measurement and characterization of radiographic observer
-        performance, 1977.
+        performance, 1977; the fifths: Zhang et al., Exudate detection in color retinal images for mass screening of
+        diabetic retinopathy, Medical Image Analysis 2014.
 
     Example:
         >>> scores = np.array([[0.9, 0.0, 0.4, 0.0, 0.6]], np.float32)
@@ -62,18 +68,19 @@ class LesionCounts:
         check_masks(probabilities.shape, truth=truth, valid=valid)
         if valid is not None:
             probabilities, truth = np.where(valid, probabilities, 0), truth & valid
-        near = np.ones((3,) * truth.ndim, np.uint8)
-        pieces, lesions = ndimage.label(truth, structure=near)
-        limits = np.arange(1, THRESHOLDS + 1) / THRESHOLDS
-        highest = np.zeros(lesions)
-        np.maximum.at(highest, pieces[truth] - 1, probabilities[truth])
-        alarms = []
-        for limit in limits:
-            marked, count = ndimage.label(probabilities >= limit, structure=near)
-            # Pieces that touch a lesion, without the background's number.
-            alarms.append(count - np.count_nonzero(np.unique(marked[truth])))
-        found = (highest[:, None] >= limits).sum(axis=0)
-        return cls(images=1, lesions=lesions, found=found, false_alarms=np.array(alarms, np.int64))
+        pieces, lesions = _pieces(truth)
+        sizes = np.bincount(pieces[truth], minlength=lesions + 1)[1:]
+        found, alarms = [], []
+        for limit in np.arange(1, THRESHOLDS + 1) / THRESHOLDS:
+            reached = probabilities >= limit
+            marked, count = _pieces(reached)
+            hits = reached & truth
+            inside = np.bincount(marked[hits], minlength=count + 1)
+            true = inside > OVERLAP * np.bincount(marked[reached], minlength=count + 1)
+            covered = np.bincount(pieces[hits][true[marked[hits]]], minlength=lesions + 1)[1:]
+            found.append(np.count_nonzero(covered > OVERLAP * sizes))
+            alarms.append(count - np.count_nonzero(true))
+        return cls(images=1, lesions=lesions, found=np.array(found, np.int64), false_alarms=np.array(alarms, np.int64))
 
     def __add__(self, other: LesionCounts) -> LesionCounts:
         return LesionCounts(
@@ -89,3 +96,11 @@ class LesionCounts:
             return None
         allowed = self.false_alarms <= false_alarms * self.images
         return float(self.found[allowed].max(initial=0)) / self.lesions
+
+
+def _pieces(mask: Mask) -> tuple[NDArray[np.int32], int]:
+    """The number of each pixel's connected piece, and how many there are."""
+    if mask.ndim == 2:  # ten times as fast as the general way
+        count, numbers = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+        return np.asarray(numbers, np.int32), count - 1
+    return ndimage.label(mask, structure=np.ones((3,) * mask.ndim, np.uint8))  # type: ignore[no-any-return]
