@@ -82,6 +82,13 @@ def test_tiny_lesions_learn_from_a_loss_that_minds_misses() -> None:
     assert Tversky not in losses
 
 
+def test_a_lesion_that_no_validation_image_shows_does_not_choose_by_them() -> None:
+    method = make(epochs=2)
+    val = [replace(s, target=torch.stack([torch.zeros_like(s.target[0]), s.target[1]])) for s in lesions(2, seed=1)]
+    judged = {stage.name: len(stage.val) for stage in method.stages(lesions(2), val)}
+    assert judged == {"fit-0": 0, "fit-1": 2}
+
+
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(UsageError, match="at least --epochs 2"):
         make(epochs=1)

@@ -14,7 +14,8 @@ from leanseg.loading.crops import Crops
 from leanseg.loading.samples import Sample
 from leanseg.methods.schedule import Schedule
 from leanseg.methods.supervised import estimate_statistics, settled
-from leanseg.methods.whole_image import mean_dice, validation_dice
+from leanseg.methods.validation_score import EvenOdds, validation_score
+from leanseg.methods.whole_image import mean_dice
 from leanseg.types import Classes
 from testers.methods import MethodTester, fit, make, score
 from testers.samples import discs
@@ -81,7 +82,7 @@ def test_statistics_are_estimated_anew_unless_the_averaged_ones_score_better(mea
     net = settled(bright_discs(mean=mean), shifted, val, schedule())
     assert (float(net[0].running_mean) == mean) is kept
     assert not net.training
-    assert validation_dice(net, val, classes=Classes(names=("disc",))) > 0.3
+    assert validation_score(net, val, score=EvenOdds(Classes(names=("disc",)))) > 0.3
 
 
 def test_without_validation_images_statistics_are_estimated_anew() -> None:

@@ -82,7 +82,8 @@ class Preprocessing:
             raise UsageError(f"window is (lowest, highest), found {self.window}")
         if self.clahe is not None and not (self.clahe >= 1 and self.channels == COLOURS and self.window is None):
             found = f"found {self.clahe} with {', '.join(self.channels)} and window {self.window}"
-            raise UsageError(f"clahe is a number from 1 and needs the channels red, green, blue and no window; {found}")
+            msg = f"clahe is a number from 1 and needs the channels red, green, blue and no window; {found}"
+            raise UsageError(f"{msg}. --clahe 0 leaves lightness as it is.")
 
     def prepare(self, source: PixelSource) -> Prepared:
         """Look at a whole source once, at low resolution, and be ready to read it in parts.
@@ -126,7 +127,8 @@ class Preprocessing:
         named = set(self.channels) <= {*COLOURS, "grey"}
         fits = source.channels in (1, 3) if named else source.channels == len(self.channels)
         if self.clahe is not None and (source.dims != 2 or source.read((slice(0, 1), slice(0, 1))).dtype != np.uint8):
-            raise InputError(_name(source), "expected a picture of 8 bits, which equalising lightness needs (clahe)")
+            msg = "expected a picture of 8 bits, which equalising lightness needs. Convert it, or train with --clahe 0."
+            raise InputError(_name(source), msg)
         if not fits:
             found = f"{source.channels} channel{'s' * (source.channels != 1)}"
             msg = f"the model needs the channels {', '.join(self.channels)}; found an image with {found}"

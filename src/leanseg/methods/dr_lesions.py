@@ -15,6 +15,7 @@ from leanseg.losses.tversky import Tversky
 from leanseg.methods.schedule import Schedule
 from leanseg.methods.stage import Method, Stage
 from leanseg.methods.supervised import Supervised
+from leanseg.methods.validation_score import BestThreshold, judges
 from leanseg.nets.one_per_class import OnePerClass
 from leanseg.types import Classes
 
@@ -43,11 +44,12 @@ class DrLesions(Method):
     defaults: ClassVar[Mapping[str, Any]] = {
         "net": "deeplab-v3-plus",
         "net_keywords": '{"separable": true, "width": 64, "low_width": 24}',
-        "clahe": 2.0,
         "crop": 512,
         "batch": 4,
         "foreground": 0.5,
     }
+
+    clahe: ClassVar[float | None] = 2.0
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class DrLesions(Method):
             # Epochs that do not divide go to the first classes.
             epochs = -(-(schedule.epochs - done) // (len(names) - number))
             done += epochs
-            part = replace(schedule, classes=Classes(names=(name,)), epochs=epochs)
+            part = replace(schedule, classes=Classes(names=(name,)), epochs=epochs, judge=BestThreshold)
             self._fits.append(Supervised(net=one, loss=Tversky() if name in tiny else loss, schedule=part))
 
     @classmethod
@@ -82,7 +84,7 @@ class DrLesions(Method):
     def stages(self, train: Sequence[Sample], val: Sequence[Sample]) -> Iterator[Stage]:
         """One fit for each class."""
         for number, (name, one) in enumerate(zip(self.stages_for(self.schedule.classes), self._fits, strict=True)):
-            for stage in one.stages(of_class(train, number), of_class(val, number)):
+            for stage in one.stages(of_class(train, number), judges(of_class(val, number))):
                 yield replace(stage, name=name)
 
     @property

@@ -12,6 +12,7 @@ from leanseg.loading.augment import Augmentation
 from leanseg.loading.crops import Crops
 from leanseg.loading.samples import Sample
 from leanseg.methods.segmenter import Optimiser
+from leanseg.methods.validation_score import EvenOdds, ValidationScore
 from leanseg.types import Classes
 
 
@@ -32,6 +33,7 @@ class Schedule:
         average: decay of the moving average of the weights.
         foreground: share of crops centred on the foreground.
         window: side of the windows in which the network sees whole images in validation; None shows it all at once.
+        judge: the score of the validation images by which weights are chosen.
         one_image: whether all crops of a step come from one image, so that batch normalisation learns to cope with
             the statistics of single images.
         by_site: whether every site gives as many crops as the others.
@@ -57,6 +59,7 @@ class Schedule:
     average: float = 0.99
     foreground: float = 0.0
     window: int | None = None
+    judge: type[ValidationScore] = EvenOdds
     one_image: bool = False
     by_site: bool = False
     seed: int = 0
@@ -89,5 +92,6 @@ class Schedule:
             "weight_decay": self.weight_decay,
             "average": self.average,
             "window": self.window,
+            "judge": self.judge,
             "seed": self.seed,
         }

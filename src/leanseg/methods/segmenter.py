@@ -15,7 +15,8 @@ from leanseg.errors import LeansegError
 from leanseg.loading.crops import Batch, Crops
 from leanseg.loading.together import Together
 from leanseg.methods.muon import Muon
-from leanseg.methods.whole_image import dice_at_even_odds, whole_logits
+from leanseg.methods.validation_score import EvenOdds, ValidationScore
+from leanseg.methods.whole_image import whole_logits
 from leanseg.types import Classes
 
 Optimiser = Literal["muon", "adamw"]
@@ -40,6 +41,7 @@ class Segmenter(LightningModule):
         weight_decay: on weights; biases and normalisation layers have none.
         average: decay of the moving average of the weights.
         window: side of the windows in which the network sees whole images; None shows it all at once.
+        judge: the score of the validation images by which weights are chosen.
         seed: of what is drawn in a step.
 
     Raises:
@@ -58,6 +60,7 @@ class Segmenter(LightningModule):
         weight_decay: float = 1e-4,
         average: float = 0.99,
         window: int | None = None,
+        judge: type[ValidationScore] = EvenOdds,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -69,7 +72,8 @@ class Segmenter(LightningModule):
         # Plain convolutions are quickest with channels last; a network that folds while training has its own order.
         last = {2: torch.channels_last, 3: torch.channels_last_3d}[getattr(net, "dims", 2)]
         self._format = torch.contiguous_format if hasattr(net, "folded") else last
-        self._scores: list[float] = []
+        self._judge = judge
+        self._score = judge(classes)
         self._spread = 0.0
 
     def setup(self, stage: str) -> None:  # noqa: ARG002
@@ -150,15 +154,12 @@ class Segmenter(LightningModule):
         seen = logits[:, batch["valid"][0].to(logits.device) > 0]
         if seen.numel():
             self._spread = max(self._spread, float((seen.amax(1) - seen.amin(1)).max()))
-        dice = dice_at_even_odds(logits, batch["target"], batch["valid"], self.classes)
-        if dice is not None:
-            self._scores.append(dice)
+        self._score.add(logits, batch["target"], batch["valid"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean Dice, and stop a training whose output does not depend on the image any more."""
-        dice = sum(self._scores) / max(len(self._scores), 1)
-        self.log("val_dice", dice, prog_bar=True, sync_dist=True)
-        spread, self._spread, self._scores = self._spread, 0.0, []
+        """Log the score, and stop a training whose output does not depend on the image any more."""
+        self.log("val_dice", self._score.mean(), prog_bar=True, sync_dist=True)
+        spread, self._spread, self._score = self._spread, 0.0, self._judge(self.classes)
         if self.trainer.sanity_checking or spread > COLLAPSED:
             return
         msg = f"the network's output is constant (spread {spread:.1e}) after {self.global_step} steps. "

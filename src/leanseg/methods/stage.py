@@ -57,6 +57,9 @@ class Method(Protocol):
     defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Options of ``train`` that suit it, for those that the user leaves open."""
 
+    clahe: ClassVar[float | None] = None
+    """Clip limit of equalised lightness that suits it, where images are colour photographs of 8 bits."""
+
     @classmethod
     def stages_for(cls, classes: Classes) -> tuple[str, ...]:  # noqa: ARG003
         """The names of all stages for certain classes; for most methods the same whatever they are."""

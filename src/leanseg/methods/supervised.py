@@ -16,7 +16,7 @@ from leanseg.loading.samples import Sample
 from leanseg.methods.schedule import Schedule
 from leanseg.methods.segmenter import Segmenter
 from leanseg.methods.stage import Method, Stage
-from leanseg.methods.whole_image import validation_dice
+from leanseg.methods.validation_score import validation_score
 
 UNCHANGED = Augmentation(rotation=0, scale=1, gain=0, offset=0)
 
@@ -73,7 +73,11 @@ def settled(averaged: nn.Module, samples: Sequence[Sample], val: Sequence[Sample
     plain = {"augmentation": UNCHANGED, "batch": 4 * schedule.batch, "seed": schedule.seed + 1, "one_image": False}
     anew = copy.deepcopy(net)
     estimate_statistics(anew, schedule.crops(samples, net, **plain))
-    return max((anew, net), key=lambda one: validation_dice(one, val, classes=schedule.classes, window=schedule.window))
+
+    def score(one: nn.Module) -> float:
+        return validation_score(one, val, score=schedule.judge(schedule.classes), window=schedule.window)
+
+    return max((anew, net), key=score)
 
 
 @torch.no_grad()

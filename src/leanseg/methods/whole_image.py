@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor, nn
 
 from leanseg.images.resample import Region
 from leanseg.inference.windows import window_rows
-from leanseg.loading.samples import Sample
 from leanseg.types import Classes
 
 SLICES = 8
@@ -84,25 +80,3 @@ def mean_dice(prediction: Tensor, truth: Tensor, valid: Tensor) -> float | None:
     if not bool(shown.any()):
         return None
     return float((2 * (prediction & truth).sum(1)[shown] / total[shown]).mean())
-
-
-def dice_at_even_odds(logits: Tensor, target: Tensor, valid: Tensor, classes: Classes) -> float | None:
-    """:func:`mean_dice` of one image, from its (outputs, *spatial) logits and its (1 or K, *spatial) target."""
-    return mean_dice(hard_masks(logits, classes), true_masks(target, classes), valid)
-
-
-def validation_dice(net: nn.Module, samples: Sequence[Sample], *, classes: Classes, window: int | None = None) -> float:
-    """The mean of :func:`dice_at_even_odds` over the samples that have one; 0 where none has.
-
-    Args:
-        net: takes (N, C, *spatial), in eval mode.
-        samples: with masks.
-        classes: how to read the logits.
-        window: as for :func:`whole_logits`.
-    """
-    scores = []
-    for sample in track(samples, description="validating", transient=True):
-        logits = whole_logits(net, sample.image, window=window)
-        scores.append(dice_at_even_odds(logits, sample.target, sample.valid, classes))
-    counted = [score for score in scores if score is not None]
-    return sum(counted) / max(len(counted), 1)

@@ -199,6 +199,22 @@ def choose_threshold(
     return float(candidates[np.abs(candidates - 511).argmin()] + 1) / 1024
 
 
+def best_mean_dice(counts: Sequence[RankingCounts]) -> float:
+    """The mean Dice of some images at the threshold that is best for all of them together.
+
+    Images that are empty in truth and prediction do not count. Thresholds are those of the counts, 0 left out.
+
+    Args:
+        counts: one for each image, with bins alike; at least one holds the class.
+
+    Example:
+        >>> scores, truth = np.array([0.1, 0.2, 0.3, 0.4]), np.array([False, False, True, True])
+        >>> best_mean_dice([RankingCounts.of(scores, truth)])
+        1.0
+    """
+    return float(np.nanmean([one.dice()[1:] for one in counts], axis=0).max())
+
+
 def _within_error(dice: NDArray[np.float64], best: int) -> NDArray[np.bool_]:
     """Which columns of (images, thresholds) lie behind the best by less than one standard error of the difference."""
     behind = dice[:, [best]] - dice

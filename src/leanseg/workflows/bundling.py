@@ -14,7 +14,7 @@ from leanseg.bundle import TRAINED_ON, Bundle, Part, model_card, write_bundle
 from leanseg.data.dataset import Case, Dataset
 from leanseg.export.onnx import export_onnx
 from leanseg.workflows.appraise import appraised
-from leanseg.workflows.calibrate import calibrated, judge
+from leanseg.workflows.calibrate import about_never_shown, calibrated, judge
 from leanseg.workflows.config import configuration
 from leanseg.workflows.plan import Plan
 
@@ -79,14 +79,15 @@ def bundled(
         provenance={"leanseg": __version__, "data": dataset.name, "training": _recipe(options)},
         data_licence=dataset.licence,
     )
-    bundle = replace(bundle, card=_card(options, dataset, plan, nets))
     folder = options.out / "model"
     judged = []
     for part, cases in zip(parts, unseen, strict=True):
         # Each network judges only images that it has not seen.
         by_itself = write_bundle(replace(bundle, parts=(part,)), folder, files=files)
         judged.append(judge(by_itself, dataset, cases, flips=options.flips))
-    bundle = calibrated(bundle, reduce(add, judged))
+    everything = reduce(add, judged)
+    notes = about_never_shown(dataset.classes, everything.truths)
+    bundle = calibrated(replace(bundle, card=_card(options, dataset, plan, nets, notes)), everything)
     # All files stay in the folder, so that each network can be opened by itself.
     alone = [write_bundle(replace(bundle, parts=(part,)), folder, files=files) for part in bundle.parts]
     return write_bundle(appraised(bundle, alone, dataset, unseen, flips=options.flips), folder, files=files)
@@ -133,7 +134,7 @@ def _part(plan: Plan, net: nn.Module, stem: str) -> Part:
     )
 
 
-def _card(options: Train, dataset: Dataset, plan: Plan, nets: Sequence[nn.Module]) -> str:
+def _card(options: Train, dataset: Dataset, plan: Plan, nets: Sequence[nn.Module], notes: Sequence[str]) -> str:
     text = CARD.format(
         name=options.out.resolve().name,
         classes=", ".join(dataset.classes.names),
@@ -143,7 +144,7 @@ def _card(options: Train, dataset: Dataset, plan: Plan, nets: Sequence[nn.Module
         train=len(dataset.subset("train")),
         val=len(dataset.subset("val")),
         net=plan.net,
-        calibration=CALIBRATION + (REFITTED if options.refit else ""),
+        calibration=" ".join((CALIBRATION + (REFITTED if options.refit else ""), *notes)),
         parameters=sum(p.numel() for p in nets[0].parameters()),
         parts=f" each, {len(nets)} networks averaged" if len(nets) > 1 and not options.refit else "",
         licence=dataset.licence or "not stated",

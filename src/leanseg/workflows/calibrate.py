@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from rich.progress import track
@@ -13,7 +14,7 @@ from leanseg.data.dataset import Case, Dataset
 from leanseg.inference.predictor import Predictor
 from leanseg.metrics.calibration import fit_temperature, logits_of
 from leanseg.metrics.ranking import choose_threshold
-from leanseg.types import Mask, Probabilities
+from leanseg.types import Classes, Mask, Probabilities
 from leanseg.workflows.scoring import class_masks
 
 
@@ -79,6 +80,27 @@ def calibrated(bundle: Bundle, judged: Judged) -> Bundle:
         shown = any(bool(t.any()) for t in truths)
         thresholds.append(choose_threshold(maps, truths, judged.valid) if shown else 0.5)
     return replace(bundle, parts=parts, threshold=tuple(thresholds))
+
+
+def about_never_shown(classes: Classes, truths: Iterable[Any]) -> tuple[str, ...]:
+    """A note on classes that none of some validation images shows.
+
+    Args:
+        classes: of the model.
+        truths: masks (K, *spatial), arrays or tensors, one for each image.
+
+    Example:
+        >>> about_never_shown(Classes(names=("disc", "cup")), [np.array([[True, False], [False, False]])])[0][:50]
+        'No validation image shows cup: weights, threshold '
+    """
+    missing = set(range(len(classes.names)))
+    for masks in truths:
+        missing -= {number for number in missing if bool(masks[number].any())}
+    if not missing:
+        return ()
+    names = ", ".join(classes.names[number] for number in sorted(missing))
+    found = f"No validation image shows {names}: weights, threshold and temperature were not chosen by it."
+    return (f"{found} Splits with such an image would help.",)
 
 
 def _temperature(judged: Judged, classes: list[int]) -> float:

@@ -68,7 +68,7 @@ def fit(
     Args:
         method: what to fit.
         train: samples to learn from.
-        val: samples by which the best weights are chosen; without any, the last ones are.
+        val: samples by which the best weights are chosen; without any that show a class, the last ones are.
         folder: for checkpoints, logs and the final weights.
         machine: how to use the machine.
         resume: go on from the last checkpoint in the folder, where there is one.
@@ -76,6 +76,8 @@ def fit(
     """
     import torch
     from safetensors.torch import load_file, save_file
+
+    from leanseg.methods.validation_score import judges
 
     keep_freed_memory()
     open_many_files()
@@ -85,7 +87,7 @@ def fit(
     if resume and done.is_file():
         method.network.load_state_dict(load_file(done))
         return method.network.eval()
-    for stage in method.stages(train, val):
+    for stage in method.stages(train, judges(val)):
         _fit_stage(stage, folder / stage.name, machine, resume, each_epoch)
         _load_best(stage, folder / stage.name)
         if stage.pretrained is not None:

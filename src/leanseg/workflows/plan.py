@@ -154,7 +154,15 @@ class _Decisions:
 
 
 def make_plan(
-    dataset: Dataset, seen: Survey, wishes: Wishes, *, dims: int, divisor: int, halo: int | None, bf16: bool
+    dataset: Dataset,
+    seen: Survey,
+    wishes: Wishes,
+    *,
+    dims: int,
+    divisor: int,
+    halo: int | None,
+    bf16: bool,
+    clahe: float | None = None,
 ) -> Plan:
     """Decide what the user left open.
 
@@ -166,9 +174,10 @@ def make_plan(
         divisor: of the network; crops are multiples of it.
         halo: of the network; None for one that looks at the whole of what it is shown.
         bf16: whether device and network gain from 16-bit arithmetic.
+        clahe: clip limit of equalised lightness that suits the method.
     """
     log = _Decisions()
-    preprocessing = _preprocessing(dataset, seen, wishes, log)
+    preprocessing = _preprocessing(dataset, seen, wishes, log, clahe)
     crops = _crops(seen, wishes, log, longest=preprocessing.longest, divisor=divisor, dims=dims)
     window = crops["crop"] if halo is None and _far_smaller(crops["crop"], seen, preprocessing, dims) else None
     if window is not None:
@@ -193,7 +202,9 @@ def make_plan(
     )
 
 
-def _preprocessing(dataset: Dataset, seen: Survey, wishes: Wishes, log: _Decisions) -> Preprocessing:
+def _preprocessing(
+    dataset: Dataset, seen: Survey, wishes: Wishes, log: _Decisions, clahe: float | None
+) -> Preprocessing:
     fundus = "fundus" in dataset.modality.lower()
     frame = "the data set says fundus: the dark frame must not count" if fundus else "no frame to leave out"
     view = log.decide("field of view", wishes.field_of_view, "fundus" if fundus else "none", frame)
@@ -206,11 +217,16 @@ def _preprocessing(dataset: Dataset, seen: Survey, wishes: Wishes, log: _Decisio
         size = "volumes keep their resolution"
     elif thick:
         size = "images are small already" if wishes.diameter is None else "the diameter says how large images are"
+    channels = _channels(dataset, seen)
+    if clahe is not None:
+        photographs = channels == COLOURS and seen.bytes
+        why = "suits the method" if photographs else "suits the method, but only colour photographs of 8 bits have it"
+        clahe = log.decide("equalised lightness", wishes.clahe, clahe if photographs else 0.0, why)
     return Preprocessing(
-        channels=_channels(dataset, seen),
+        channels=channels,
         field_of_view=view,
         longest=log.decide("longest side", wishes.longest, LONGEST if shrink else None, size),
-        clahe=wishes.clahe or None,
+        clahe=(wishes.clahe if clahe is None else clahe) or None,
         diameter=log.decide("diameter", wishes.diameter, None, "keep the resolution of the files"),
         values="bytes" if seen.bytes else "any",
     )

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from leanseg import losses, methods, nets
-from leanseg.bundle import Bundle, read_bundle
 from leanseg.data.dataset import Case, Dataset
-from leanseg.errors import InputError, UsageError
+from leanseg.errors import UsageError
 from leanseg.images.atomic import replacing
 from leanseg.loading.augment import Augmentation
 from leanseg.loading.samples import Sample, load_samples
 from leanseg.methods.schedule import Schedule
-from leanseg.methods.stage import TRAINED_ON, Method, Stage
+from leanseg.methods.stage import Method, Stage
+from leanseg.methods.validation_score import BestThreshold, EvenOdds
 from leanseg.report.contents import Decision
+from leanseg.workflows.first_weights import PER_CLASS, FirstWeights
 from leanseg.workflows.plan import Plan, Wishes, make_plan, survey
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
     from leanseg.workflows.train import Train
 
-USUAL, PER_CLASS = "mini-net", "one-per-class"
-"""The network unless another is asked for; the one that holds another for each class."""
+USUAL = "mini-net"
+"""The network unless another is asked for."""
 
 TRIAL_SECONDS = 5.0
 TRIAL_STEPS = 100
@@ -59,15 +60,15 @@ class Recipe:
 
     def __init__(self, options: Train, dataset: Dataset, train: Sequence[Case]) -> None:
         self.options, self.dataset = options, dataset
-        self.weights = Path(options.init) if options.init and options.init.endswith(".safetensors") else None
-        self.start = read_bundle(options.init) if options.init and self.weights is None else None
+        self.first = FirstWeights(options.init) if options.init else None
+        self.start = self.first.bundle if self.first else None
         seen = survey(dataset, train)
         given = _json(options.net_keywords or "{}", "--net-keywords")
-        first = self.start.parts[0] if self.start else None
+        part = self.start.parts[0] if self.start else None
         channels = len(dataset.channels) or seen.channels
         shape = {"in_channels": channels, "classes": dataset.classes.outputs}
-        self.net, kept = (first.net, first.keywords) if first else (options.net or USUAL, {})
-        if methods.method_class(options.method).per_class and not first:
+        self.net, kept = (part.net, part.keywords) if part else (options.net or USUAL, {})
+        if methods.method_class(options.method).per_class and not part:
             self.net, given = PER_CLASS, {"net": self.net, "net_keywords": given}
         self.keywords = {**kept, **given, **shape}
         net = self.network(0)
@@ -80,7 +81,7 @@ class Recipe:
             wishes = replace(wishes, field_of_view=known.field_of_view, diameter=known.diameter, longest=known.longest)
         grid: dict[str, Any] = {"halo": getattr(net, "halo", None)}
         grid |= {"dims": int(getattr(net, "dims", 2)), "divisor": int(getattr(net, "divisor", 1))}
-        plan = make_plan(dataset, seen, wishes, **grid, bf16=bf16)
+        plan = make_plan(dataset, seen, wishes, **grid, bf16=bf16, clahe=methods.method_class(options.method).clahe)
         preprocessing = self.start.preprocessing if self.start else plan.preprocessing
         self._plan = replace(plan, preprocessing=preprocessing, net=self.net, keywords=self.keywords)
         self._chosen(self._plan)  # a wrong loss or augmentation ends here, before anything is read or written
@@ -89,19 +90,14 @@ class Recipe:
         """A fresh network, started from ``--init`` where that is given."""
         torch.manual_seed(self.options.seed + 1000 * fold)
         net = nets.create(self.net, trust=self.options.trust, **self.keywords)
-        if file := self.weights or (_weights(self.start) if self.start else None):
-            _adopt(net, file)
+        if self.first:
+            self.first.give(net, self.dataset.classes.names)
         return net
 
     @property
     def known(self) -> frozenset[str]:
         """Digests of the images that the weights of ``--init`` have learnt from, as far as these say."""
-        if self.weights is None:
-            return self.start.trained_on if self.start else frozenset()
-        from safetensors import safe_open
-
-        with safe_open(self.weights, framework="pt") as file:
-            return frozenset((file.metadata() or {}).get(TRAINED_ON, "").split())
+        return self.first.trained_on if self.first else frozenset()
 
     def samples(self, cases: Sequence[Case]) -> dict[str, Sample]:
         """All cases in memory, by stem."""
@@ -164,6 +160,8 @@ class Recipe:
             epochs=plan.epochs,
             epoch_steps=plan.epoch_steps,
             augmentation=augmentation,
+            # A threshold of each class follows anyway, and rare classes seldom reach even odds.
+            judge=BestThreshold if self.dataset.classes.overlapping else EvenOdds,
             optimiser=plan.optimiser,
             learning_rate=plan.learning_rate,
             foreground=plan.foreground,
@@ -192,34 +190,6 @@ def _seconds(stage: Stage) -> float:
         optimiser.step()
         durations.append(time.perf_counter() - started)
     return statistics.median(durations[WARMING_STEPS:] or durations)
-
-
-def _weights(start: Bundle) -> Path:
-    weights = start.parts[0].weights
-    if weights is None:
-        raise UsageError(f"--init: the model {start.name} has no weights to start from, only an ONNX graph")
-    return start.path(weights)
-
-
-def _adopt(net: nn.Module, file: Path) -> None:
-    """Copy every tensor that fits; a head for other classes stays as it was initialised.
-
-    Raises:
-        InputError: the file is no safetensors file, or nothing in it fits the network.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        found = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise InputError(file, f"expected weights to start from, in safetensors: {error}") from error
-    own = net.state_dict()
-    fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
-    if not any(own[name].ndim > 1 for name in fitting):
-        msg = f"none of its {len(found)} tensors fits {type(net).__name__}; train with the --net and the channels"
-        raise InputError(file, f"{msg} that they were made with")
-    net.load_state_dict({**own, **fitting})
 
 
 def _json(text: str, option: str) -> dict[str, Any]:

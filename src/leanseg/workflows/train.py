@@ -179,7 +179,8 @@ class Train:
         from leanseg.methods import method_class
 
         suits = dict(method_class(self.method).defaults)
-        if self.net is not None:
+        if self.net is not None or (self.init is not None and not self.init.endswith(".safetensors")):
+            # A network by name has keywords of its own, and so has that of a model.
             suits.pop("net_keywords", None)
         return replace(self, **{name: value for name, value in suits.items() if getattr(self, name) is None})
 
@@ -199,7 +200,9 @@ class Train:
 
     def _train(self) -> Evaluation:
         from leanseg.methods import method_class
+        from leanseg.methods.whole_image import true_masks
         from leanseg.workflows.bundling import bundled, refitted
+        from leanseg.workflows.calibrate import about_never_shown
         from leanseg.workflows.clock import Clock
         from leanseg.workflows.fitting import FINDINGS
         from leanseg.workflows.label_errors import write_label_errors
@@ -219,6 +222,8 @@ class Train:
         if not self.resume:
             write_config(self, self.out)
         self._keep_splits((*dataset.cases, *dataset.unlabelled))
+        shown = (true_masks(samples[case.stem].target, dataset.classes) for _, val in parts for case in val)
+        dataset = replace(dataset, notes=(*dataset.notes, *about_never_shown(dataset.classes, shown)))
         plan = recipe.plan(samples, self.out / "plan.json")
         _print_plan(dataset, plan)
         bundles = []
