@@ -69,3 +69,13 @@ def test_features_name_class_colour_and_slice():
     overlapping = Classes(names=("a", "b"), overlapping=True)
     found = contours(np.ones((2, 2, 2), np.uint8), classes=overlapping)["features"]
     assert [f["properties"]["classification"]["name"] for f in found] == ["a", "b"]
+
+
+def test_single_objects_have_outlines_of_their_own_where_they_touch():
+    objects = np.zeros((4, 6), np.int32)
+    objects[1:3, 1:3], objects[1:3, 3:5] = 1, 3
+    classes = Classes(names=("nucleus",))
+    found = contours((objects > 0).astype(np.uint8), classes=classes, objects=[objects])["features"]
+    assert [one["properties"]["name"] for one in found] == ["1", "3"]
+    for one, number in zip(found, (1, 3), strict=True):
+        np.testing.assert_array_equal(drawn(one["geometry"]["coordinates"], objects.shape), objects == number)

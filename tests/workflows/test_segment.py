@@ -326,13 +326,19 @@ def test_touching_objects_are_parted_and_counted(make_bundle, tmp_path):
     touching = (np.hypot(y - 20, x - 15) < 9) | (np.hypot(y - 20, x - 30) < 9) | (np.hypot(y - 20, x - 50) < 5)
     Pillow.fromarray((touching * 200).astype(np.uint8)).save(tmp_path / "cells.png")
     out = tmp_path / "out"
-    run(make_bundle(preprocessing=GREY), [tmp_path / "cells.png"], out, instances=True)
+    run(make_bundle(preprocessing=GREY), [tmp_path / "cells.png"], out, instances=True, contours=True)
     (row,) = rows(out)
     assert (row["components"], row["objects"]) == ("2", "3")
     objects = np.asarray(Pillow.open(out / "instances" / "cells.png"))
     mask = np.asarray(Pillow.open(out / "masks" / "cells.png"))
     np.testing.assert_array_equal(objects > 0, mask > 0)
     assert len({objects[20, 15], objects[20, 30], objects[20, 50]} - {0}) == 3
+    found = list(csv.DictReader((out / "instances" / "cells.csv").open()))
+    assert [int(one["area_pixels"]) for one in found] == np.bincount(objects.ravel())[1:].tolist()
+    first = next(one for one in found if int(one["object"]) == objects[20, 15])
+    assert (float(first["x"]), float(first["y"])) == pytest.approx((14.5, 20), abs=1)
+    outlines = json.loads((out / "contours" / "cells.geojson").read_text())["features"]
+    assert [one["properties"]["name"] for one in outlines] == ["1", "2", "3"], "also of those that touch"
     run(make_bundle(preprocessing=GREY), [tmp_path / "cells.png"], tmp_path / "whole")
     parted, whole = (np.asarray(Pillow.open(place / "overlays" / "cells.png")) for place in (out, tmp_path / "whole"))
     changed = np.flatnonzero((parted != whole).any((0, 2)))
@@ -345,6 +351,21 @@ def test_touching_objects_are_parted_and_counted(make_bundle, tmp_path):
         smallest=200,
     )
     assert rows(tmp_path / "large")[0]["objects"] == "2", "the small one is gone"
+
+
+def test_an_image_of_too_many_objects_is_named_and_others_go_on(make_bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr("leanseg.workflows.segment_one.MOST_OBJECTS", 1)
+    pixels = np.zeros((20, 60), np.uint8)
+    pixels[5:10, 5:10] = pixels[5:10, 30:40] = 200
+    Pillow.fromarray(pixels).save(tmp_path / "two.png")
+    pixels[:, 20:] = 0
+    Pillow.fromarray(pixels).save(tmp_path / "z_one.png")
+    out = tmp_path / "out"
+    result = run(make_bundle(preprocessing=GREY), [tmp_path / "two.png", tmp_path / "z_one.png"], out, instances=True)
+    ((name, reason),) = result.failed
+    assert name.endswith("two.png") and "at most 1 objects, found 2" in reason and result.exit_code == 3
+    assert [row["mask"] for row in rows(out)] == ["z_one"]
+    assert not (out / "masks" / "two.png").exists()
 
 
 def test_objects_of_several_classes_get_a_folder_each(make_bundle, tmp_path):

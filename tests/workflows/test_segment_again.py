@@ -78,3 +78,16 @@ def test_rows_survive_an_interruption(make_bundle, tmp_path, monkeypatch):
         run(make_bundle(preprocessing=GREY), paths, tmp_path / "out")
     assert [row["mask"] for row in rows(tmp_path / "out")] == ["a", "b"]
     assert not list((tmp_path / "out").rglob("*.part*"))
+
+
+def test_what_is_asked_for_only_now_is_made(make_bundle, tmp_path):
+    bundle, out, path = make_bundle(preprocessing=GREY), tmp_path / "out", square(tmp_path / "a.png")
+    run(bundle, [path], out)
+    for option, file in (
+        ("instances", "instances/a.png"),
+        ("probabilities", "probabilities/a.tif"),
+        ("contours", "contours/a.geojson"),
+    ):
+        assert run(bundle, [path], out, skip_existing=True, **{option: True}).skipped == 0
+        assert (out / file).is_file()
+        assert run(bundle, [path], out, skip_existing=True, **{option: True}).skipped == 1

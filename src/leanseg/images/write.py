@@ -90,6 +90,10 @@ def colour_table(classes: Classes) -> NDArray[np.uint8]:
     return table
 
 
+MOST_OBJECTS = int(np.iinfo(np.uint16).max)
+"""Objects that a file of numbers can hold."""
+
+
 def write_objects(objects: NDArray[np.int32], *, like: PixelSource, folder: Path) -> Path:
     """Write object numbers as a 16-bit file of the kind that masks get.
 
@@ -102,9 +106,8 @@ def write_objects(objects: NDArray[np.int32], *, like: PixelSource, folder: Path
         UsageError: the numbers do not have the size of the source, or there are more than 65,535 objects.
     """
     _check_shape(objects.shape, like.shape)
-    most = int(objects.max(initial=0))
-    if most > np.iinfo(np.uint16).max:
-        raise UsageError(f"{like.stem}: expected at most 65535 objects, found {most}; raise --smallest")
+    if (most := int(objects.max(initial=0))) > MOST_OBJECTS:
+        raise UsageError(f"{like.stem}: expected at most {MOST_OBJECTS} objects, found {most}; raise --smallest")
     return _write_mask(objects.astype(np.uint16), like, folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ _STEPS = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
 """(y, x) along an edge to the right, down, left and up, with the mask on the right-hand side."""
 
 
-def contours(labels: Labels, *, classes: Classes) -> dict[str, Any]:
+def contours(labels: Labels, *, classes: Classes, objects: Sequence[NDArray[np.int32]] | None = None) -> dict[str, Any]:
     """A GeoJSON collection with one polygon for each piece of each class, holes included.
 
     Coordinates are pixels, (0, 0) being the outer corner of the first one, so that a polygon covers exactly the area
@@ -26,6 +27,8 @@ def contours(labels: Labels, *, classes: Classes) -> dict[str, Any]:
     Args:
         labels: (H, W) or (D, H, W) class numbers; (K, *spatial) of 0/1 where classes overlap.
         classes: names and colours.
+        objects: (*spatial) numbers of single objects for each class; each of them, whatever it touches, gets polygons
+            of its own that have its number for a name.
 
     Example:
         >>> found = contours(np.array([[0, 1], [0, 0]], np.uint8), classes=Classes(names=("vessel",)))
@@ -36,20 +39,30 @@ def contours(labels: Labels, *, classes: Classes) -> dict[str, Any]:
     for number, (name, colour) in enumerate(zip(classes.names, classes.colours, strict=True)):
         mask = labels[number] > 0 if classes.overlapping else labels == number + 1
         properties = {
-            "objectType": "annotation",
+            "objectType": "annotation" if objects is None else "detection",
             "classification": {"name": name, "color": [int(colour[i : i + 2], 16) for i in (1, 3, 5)]},
         }
-        for z, plane in enumerate(mask if mask.ndim == 3 else [mask]):
+        drawn = mask if objects is None else objects[number]
+        for z, plane in enumerate(drawn if mask.ndim == 3 else [drawn]):
             place = {"plane": {"c": -1, "z": z, "t": 0}} if mask.ndim == 3 else {}
             features += [
                 {
                     "type": "Feature",
                     "geometry": {"type": "Polygon", "coordinates": rings, **place},
-                    "properties": properties,
+                    "properties": properties | named,
                 }
-                for rings in polygons(plane)
+                for rings, named in (((r, {}) for r in polygons(plane)) if objects is None else _single(plane))
             ]
     return {"type": "FeatureCollection", "features": features}
+
+
+def _single(plane: NDArray[np.int32]) -> Iterator[tuple[list[Ring], dict[str, Any]]]:
+    """The polygons of each object in (H, W) numbers, with its name."""
+    for number, box in enumerate(ndimage.find_objects(plane), start=1):
+        if box is not None:
+            top, left = (side.start for side in box)
+            for rings in polygons(plane[box] == number):
+                yield [[[x + left, y + top] for x, y in ring] for ring in rings], {"name": str(number)}
 
 
 def polygons(mask: Mask) -> list[list[Ring]]:

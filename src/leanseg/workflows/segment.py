@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal
@@ -82,7 +83,7 @@ class Segment:
             that need a person most first. The report's traffic light uses it too; by default it asks for what nine of
             ten validation images of the model could be trusted to reach.
         flips: average over mirrored copies: four times slower, a little better.
-        skip_existing: leave out images whose masks are in the folder already.
+        skip_existing: leave out images of which all that is asked for is in the folder already.
         threads: processor threads; all by default.
         memory: the most memory to take, for instance 2GB (the default); larger TIFF files are read in pieces.
         device: where the model runs; mps needs torch.
@@ -135,7 +136,7 @@ class Segment:
         rows = {line[1]: line[0] for line in read_rows(self.out / TABLE)} if self.skip_existing else {}
         # A mask without its row is what an interrupted run left; one of another file is not of this image.
         kept = [
-            _same_file(path, rows.get(stem)) and _has_masks(self.out, stem, classes)
+            _same_file(path, rows.get(stem)) and all(_has_file(folder, stem) for folder in self._folders(classes))
             for path, stem in zip(paths, stems, strict=True)
         ]
         todo = [pair for pair, done in zip(zip(paths, stems, strict=True), kept, strict=True) if not done]
@@ -224,6 +225,16 @@ class Segment:
                     pictures = sorted([*pictures, urgent], key=itemgetter(0))[:PICTURES]
         return sorted(rows, key=need), [shown for _, shown in pictures]
 
+    def _folders(self, classes: Classes) -> list[Path]:
+        """All that hold a file of each image once it is done, but for pictures to look at."""
+        masks, objects = self.out / "masks", self.out / "instances"
+        asked = {"probabilities": self.probabilities, "contours": self.contours, "merged": classes.overlapping}
+        more = [self.out / name for name, wanted in asked.items() if wanted]
+        single = {masks: classes.overlapping, objects: len(classes.names) > 1}
+        wanted = [masks, objects] if self.instances else [masks]
+        parts = [[class_folder(f, name) for name in classes.names] if single[f] else [f] for f in wanted]
+        return [*more, *chain.from_iterable(parts)]
+
     def _write_report(self, result: Segmented, bundle: Bundle, pictures: Sequence[Picture], seconds: float) -> None:
         count = len({row.mask for row in result.rows})
         notes = [f"{result.skipped} images had masks already and are not listed here."] if result.skipped else []
@@ -257,11 +268,8 @@ def _same_file(path: Path, known: str | None) -> bool:
     return known is not None and (known == str(path) or Path(known).resolve() == path.resolve())
 
 
-def _has_masks(out: Path, stem: str, classes: Classes) -> bool:
-    folders = [out / "masks"]
-    if classes.overlapping:
-        folders = [*(class_folder(out / "masks", name) for name in classes.names), out / "merged"]
-    return all(any((f / f"{stem}{ending}").is_file() for ending in (".png", ".tif", ".nii.gz")) for f in folders)
+def _has_file(folder: Path, stem: str) -> bool:
+    return any((folder / f"{stem}{ending}").is_file() for ending in (".png", ".tif", ".nii.gz", ".geojson"))
 
 
 def _named(row: SegmentRow) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,11 @@ from leanseg.images.label_tiff import LabelTiffWriter
 from leanseg.images.read import open_image
 from leanseg.images.statistics import overview
 from leanseg.images.write import (
+    MOST_OBJECTS,
     class_folder,
     colour_table,
     write_labels,
     write_merged,
-    write_objects,
     write_probabilities,
 )
 from leanseg.inference.contours import contours
@@ -39,6 +40,7 @@ from leanseg.quality.traits import Traits
 from leanseg.report.figures import overlay
 from leanseg.types import Classes, Labels, Pixels, Quality
 from leanseg.workflows.naming import renamed
+from leanseg.workflows.object_table import Objects, write_parted
 from leanseg.workflows.scoring import class_masks
 from leanseg.workflows.segment_rows import SegmentRow
 
@@ -128,16 +130,23 @@ def _in_memory(source: PixelSource, stem: str, predictor: Predictor, out: Path, 
     classes = predictor.bundle.classes
     keep = wanted.probabilities or wanted.instances is not None or classes.overlapping
     found = predictor.whole(source, probabilities=keep)
+    parted = _part(found, source, classes, wanted.instances)
     write_labels(found.labels, like=image, classes=classes, folder=out / "masks")
     shared = _merge(found, image, predictor.bundle, out / "merged")
     if wanted.probabilities and found.probabilities is not None:
         write_probabilities(found.probabilities, like=image, classes=classes, folder=out / "probabilities")
     if wanted.contours:
         with replacing(out / "contours" / f"{stem}.geojson") as temporary:
-            temporary.write_text(json.dumps(contours(found.labels, classes=classes)), encoding="utf-8")
-    objects, drawn = _part(found, image, classes, out / "instances", wanted.instances)
+            outlines = contours(found.labels, classes=classes, objects=parted)
+            temporary.write_text(json.dumps(outlines), encoding="utf-8")
+    counts: tuple[int | None, ...] = (None,) * len(classes.names)
+    drawn = found.labels
+    if parted is not None and found.probabilities is not None:
+        write_parted(parted, found.probabilities, like=image, classes=classes, folder=out / "instances")
+        counts = tuple(int(objects.max(initial=0)) for objects in parted)
+        drawn = _with_seams(found.labels, parted, classes)
     picture = overlay(image, drawn, classes) if wanted.overlays else None
-    return Found(found.traits, found.quality, objects, shared, picture)
+    return Found(found.traits, found.quality, counts, shared, picture)
 
 
 def _merge(found: Whole, like: PixelSource, bundle: Bundle, folder: Path) -> tuple[int | None, ...]:
@@ -159,21 +168,24 @@ def _shared(masks: Labels) -> list[int]:
     return [int(np.count_nonzero(plane[both])) for plane in masks]
 
 
-def _part(
-    found: Whole, like: PixelSource, classes: Classes, folder: Path, how: Parting | None
-) -> tuple[tuple[int | None, ...], Labels]:
-    """Write numbered objects of each class; gives how many there are, and the labels with seams between objects."""
+def _part(found: Whole, source: PixelSource, classes: Classes, how: Parting | None) -> list[Objects] | None:
+    """Numbered objects of each class, before anything is written, for there may be too many."""
     if how is None or found.probabilities is None:
-        return (None,) * len(classes.names), found.labels
-    counts, drawn = [], found.labels.copy()
+        return None
     masks = class_masks(found.labels, classes)
-    for number, (name, mask, maps) in enumerate(zip(classes.names, masks, found.probabilities, strict=True)):
-        objects = how(mask, maps)
-        place = folder if len(classes.names) == 1 else class_folder(folder, name)
-        write_objects(objects, like=like, folder=place)
-        counts.append(int(objects.max(initial=0)))
+    parted = [how(mask, maps) for mask, maps in zip(masks, found.probabilities, strict=True)]
+    if (most := max(int(objects.max(initial=0)) for objects in parted)) > MOST_OBJECTS:
+        msg = f"expected at most {MOST_OBJECTS} objects, found {most}. Raise --smallest, or part the image in tiles."
+        raise InputError(source.source or source.stem, msg)
+    return parted
+
+
+def _with_seams(labels: Labels, parted: Sequence[Objects], classes: Classes) -> Labels:
+    """Labels with a line of background between objects that touch."""
+    drawn = labels.copy()
+    for number, objects in enumerate(parted):
         (drawn[number] if classes.overlapping else drawn)[seams(objects)] = 0
-    return tuple(counts), drawn
+    return drawn
 
 
 def _streamed(source: PixelSource, stem: str, predictor: Predictor, out: Path, wanted: Wanted) -> Found:
