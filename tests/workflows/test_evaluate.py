@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image as Pillow
 from rich.console import Console
 
 import leanseg
@@ -24,6 +23,7 @@ from leanseg.workflows.evaluation import evaluate_cases
 from leanseg.workflows.promises import promises
 from leanseg.workflows.score_files import about_rare_classes, remarks, write_scores
 from leanseg.workflows.score_tables import pooled_table, terminal_table
+from testers.scoring import save, score_rows
 
 SIZE = (20, 30)
 DIAGONAL = float(np.hypot(*SIZE))
@@ -39,17 +39,12 @@ TRUTH = {"perfect": _square(2), "half": _square(2), "missed": _square(2), "none"
 SAID = {"perfect": _square(2), "half": _square(4), "missed": 0 * _square(2), "none": 0 * _square(2)}
 
 
-def _save(path: Path, pixels: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Pillow.fromarray(pixels).save(path)
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "eyes"
     for stem, truth in TRUTH.items():
-        _save(folder / "images" / f"{stem}.png", np.full((*SIZE, 3), 90, np.uint8))
-        _save(folder / "masks" / f"{stem}.png", truth * 255)
+        save(folder / "images" / f"{stem}.png", np.full((*SIZE, 3), 90, np.uint8))
+        save(folder / "masks" / f"{stem}.png", truth * 255)
     (folder / "dataset.toml").write_text('name = "Eyes"\n[classes]\n255 = "lesion"\n')
     return folder
 
@@ -57,19 +52,14 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def said(tmp_path: Path) -> Path:
     for stem, mask in SAID.items():
-        _save(tmp_path / "tool" / f"{stem}.png", mask)
+        save(tmp_path / "tool" / f"{stem}.png", mask)
     return tmp_path / "tool"
-
-
-def _rows(out: Path) -> dict[str, dict[str, str]]:
-    with (out / "scores.csv").open(newline="", encoding="utf-8") as file:
-        return {row["image"]: row for row in csv.DictReader(file)}
 
 
 def test_masks_of_any_tool_by_hand(data: Path, said: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert main(["evaluate", str(data), "--predictions", str(said), "--out", str(out)]) == 3, "one mask is missing"
-    rows = _rows(out)
+    rows = score_rows(out)
     assert set(rows) == set(TRUTH)
     assert [rows[stem]["dice"] for stem in ("perfect", "half", "missed", "none", "gone")] == ["1", "0.5", "0", "", "0"]
     assert float(rows["half"]["jaccard"]) == pytest.approx(8 / 24, rel=1e-5)
@@ -116,9 +106,9 @@ def test_a_run_repeats_from_its_record(data: Path, said: Path, tmp_path: Path) -
 def test_valid_area_bounds_every_score(data: Path, said: Path, tmp_path: Path) -> None:
     valid = np.zeros(SIZE, np.uint8)
     valid[:, :6] = 255
-    _save(data / "valid" / "half.png", valid)
+    save(data / "valid" / "half.png", valid)
     leanseg.evaluate(data=data, predictions=said, out=tmp_path / "out")
-    row = _rows(tmp_path / "out")["half"]
+    row = score_rows(tmp_path / "out")["half"]
     # Inside: truth has columns 2 to 5, the prediction 4 and 5.
     assert float(row["sensitivity"]) == 0.5 and float(row["precision"]) == 1
     assert float(row["dice"]) == pytest.approx(2 / 3, rel=1e-5)
@@ -130,9 +120,9 @@ def test_splits(data: Path, said: Path, tmp_path: Path, capsys: pytest.CaptureFi
     (data / "splits.csv").write_text("\n".join(["stem,split,patient,site", *lines]) + "\n")
     words = ["evaluate", str(data), "--predictions", str(said), "--out", str(tmp_path / "out")]
     assert main(words) == 0
-    assert set(_rows(tmp_path / "out")) == {"perfect", "half"}
+    assert set(score_rows(tmp_path / "out")) == {"perfect", "half"}
     assert main([*words, "--split", "all"]) == 3
-    assert len(_rows(tmp_path / "out")) == 5
+    assert len(score_rows(tmp_path / "out")) == 5
     capsys.readouterr()
     assert main([*words, "--split", "val"]) == 2
     assert "the split 'val' is empty (images: train 3, test 2)" in capsys.readouterr().err
@@ -160,17 +150,17 @@ def test_nothing_to_score_is_wrong_usage(data: Path, tmp_path: Path, capsys: pyt
 def test_masks_that_do_not_fit_are_misses(
     mask: np.ndarray, reason: str, data: Path, said: Path, tmp_path: Path
 ) -> None:
-    _save(said / "perfect.png", mask)
+    save(said / "perfect.png", mask)
     result = leanseg.evaluate(data=data, predictions=said, out=tmp_path / "out")
     assert result.exit_code == 3
     assert any(reason in message for _, message in result.failed)
-    assert _rows(tmp_path / "out")["perfect"]["dice"] == "0"
+    assert score_rows(tmp_path / "out")["perfect"]["dice"] == "0"
 
 
 def test_broken_images_are_left_out_and_named(data: Path, said: Path, tmp_path: Path) -> None:
     (data / "images" / "half.png").write_bytes(b"no picture")
     result = leanseg.evaluate(data=data, predictions=said, out=tmp_path / "out")
-    assert result.exit_code == 3 and "half" not in _rows(tmp_path / "out")
+    assert result.exit_code == 3 and "half" not in score_rows(tmp_path / "out")
     assert any("half.png" in file for file, _ in result.failed)
 
 
@@ -291,10 +281,10 @@ class _Uneven(_Fixed):
 
 def test_overlapping_classes_are_read_from_a_folder_each(tmp_path: Path) -> None:
     data, tool = tmp_path / "eyes", tmp_path / "tool"
-    _save(data / "images" / "a.png", np.full((*SIZE, 3), 90, np.uint8))
+    save(data / "images" / "a.png", np.full((*SIZE, 3), 90, np.uint8))
     for name, left in (("disc", 2), ("cup", 3)):
-        _save(data / "masks" / name / "a.png", _square(left) * 255)
-        _save(tool / "masks" / name / "a.png", _square(2) * 255)
+        save(data / "masks" / name / "a.png", _square(left) * 255)
+        save(tool / "masks" / name / "a.png", _square(2) * 255)
     result = leanseg.evaluate(data=data, predictions=tool, out=tmp_path / "out")
     assert {row.name: row.scores["dice"] for row in result.rows} == {"disc": 1.0, "cup": 0.75}
 
@@ -331,7 +321,7 @@ def test_models_from_folders_are_scored_and_compared(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for stem, truth in TRUTH.items():
-        _save(data / "images" / f"{stem}.png", np.stack([60 + 120 * truth + 60 * np.roll(truth, 2)] * 3, axis=-1))
+        save(data / "images" / f"{stem}.png", np.stack([60 + 120 * truth + 60 * np.roll(truth, 2)] * 3, axis=-1))
     good, greedy = _bright(tmp_path / "good", above=150), _bright(tmp_path / "greedy", above=90, names=("ulcer",))
     out = tmp_path / "out"
     assert main(["evaluate", str(data), "--model", str(good), "--model", str(greedy), "--out", str(out)]) == 0
@@ -360,33 +350,3 @@ def test_a_model_that_does_not_know_the_classes_is_refused(
     model = _bright(tmp_path / "good", above=150)
     assert main(["evaluate", str(data), "--model", str(model), "--out", str(tmp_path / "out")]) == 2
     assert "does not know scar" in capsys.readouterr().err
-
-
-def test_objects_are_scored_by_their_numbers_or_as_pieces(tmp_path: Path) -> None:
-    data = tmp_path / "cells"
-    y, x = np.indices((48, 64))
-    first, second = np.hypot(y - 24, x - 20) < 10, np.hypot(y - 24, x - 37) < 10
-    both = first | second
-    for stem in ("a", "b"):
-        _save(data / "images" / f"{stem}.png", np.where(both, 200, 20).astype(np.uint8))
-        for folder in (data / "masks", tmp_path / "tool"):
-            _save(folder / f"{stem}.png", (both * 255).astype(np.uint8))
-    out, options = tmp_path / "out", {"data": data, "predictions": tmp_path / "tool", "instances": True}
-    leanseg.evaluate(**options, out=out / "pieces")
-    assert float(_rows(out / "pieces")["a"]["dice"]) == 1
-    assert float(_rows(out / "pieces")["a"]["pq"]) < 0.5, "two predicted objects, of which one covers half of a piece"
-    for stem in ("a", "b"):
-        _save(data / "instances" / f"{stem}.png", (np.where(first, 1, 2) * both).astype(np.uint8))
-    leanseg.evaluate(**options, out=out / "numbered")
-    row = _rows(out / "numbered")["a"]
-    assert float(row["pq"]) > 0.9 and float(row["object_f1"]) == 1 and float(row["aji"]) > 0.9
-    leanseg.evaluate(data=data, predictions=tmp_path / "tool", out=out / "none")
-    assert _rows(out / "none")["a"]["pq"] == ""
-
-
-def test_numbers_of_another_size_than_the_image_are_named(tmp_path: Path) -> None:
-    data = tmp_path / "cells"
-    for place, shape in (("cells/images", SIZE), ("cells/masks", SIZE), ("cells/instances", (3, 3)), ("tool", SIZE)):
-        _save(tmp_path / place / "a.png", (np.eye(*shape) * 255).astype(np.uint8))
-    result = leanseg.evaluate(data=data, predictions=tmp_path / "tool", instances=True, out=tmp_path / "out")
-    assert result.exit_code == 1 and "instances" in result.failed[0][0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from leanseg.data.same_place import check_place
 from leanseg.errors import InputError, UsageError
 from leanseg.images.image import Image
 from leanseg.images.read import read_mask
+from leanseg.images.write import class_folder
 from leanseg.inference.predictor import Predictor
 from leanseg.types import Classes, Expected, Mask, Probabilities
 
@@ -27,12 +28,18 @@ class Answer:
         masks: (K, *spatial), one for each class of the dataset.
         probabilities: (K, *spatial) in [0, 1], if there are any.
         expected: for each class the Dice that the contestant expects, if it says so.
+        objects: (K, *spatial) numbers of single objects, if the contestant tells them apart itself.
     """
 
     def __init__(
-        self, masks: Mask, probabilities: Probabilities | None = None, expected: Sequence[Expected] = ()
+        self,
+        masks: Mask,
+        probabilities: Probabilities | None = None,
+        expected: Sequence[Expected] = (),
+        objects: NDArray[Any] | None = None,
     ) -> None:
         self.masks = masks
+        self.objects = objects
         self.probabilities = probabilities
         self.expected = expected
 
@@ -91,36 +98,56 @@ class MaskFolder:
     Args:
         folder: masks, or ``masks/`` in it; one folder for each class where classes overlap.
         classes: those of the dataset.
+        numbered: read numbers of single objects: those of ``instances/`` in the folder, as ``segment --instances``
+            writes them, or, of one class, masks that hold a number for each object, as other tools write them.
 
     Raises:
         InputError: there is no such folder.
     """
 
-    def __init__(self, folder: Path, *, classes: Classes) -> None:
+    def __init__(self, folder: Path, *, classes: Classes, numbered: bool = False) -> None:
         if not folder.is_dir():
             raise InputError(folder, "expected a folder of masks, found none. Check the path.")
         self.name = folder.name or str(folder)
         self.classes = classes
         base = folder / "masks" if (folder / "masks").is_dir() else folder
-        self._folders = [base / name for name in classes.names] if classes.overlapping else [base]
-        self._files = [index(part) if part.is_dir() else {} for part in self._folders]
+        objects = folder / "instances"
+        several = len(classes.names) > 1
+        self._masks = _indexed([class_folder(base, name) for name in classes.names] if classes.overlapping else [base])
+        self._objects = _indexed([class_folder(objects, name) for name in classes.names] if several else [objects])
+        self._numbered = numbered and objects.is_dir()
+        # A file of numbers is a mask, too.
+        self._both = numbered and not several and not self._numbered
 
     def answer(self, case: Case, image: Image) -> Answer:
         """Read one image's masks."""
-        layers = []
-        for folder, files in zip(self._folders, self._files, strict=True):
-            path = match(case.stem, files, folder)
-            if path is None:
-                raise InputError(folder / case.stem, "expected a mask of this name, found none. It counts as a miss.")
-            values = read_mask(path)
-            if values.shape != image.shape:
-                sizes = f"expected the size of its image, {size_text(image.shape)}, found {size_text(values.shape)}"
-                raise InputError(path, f"{sizes}. Export it at full size; it counts as a miss.")
-            check_place(path, image)
-            layers.append((path, values))
+        layers = [_layer(case.stem, files, folder, image) for folder, files in self._masks]
+        numbers = None
+        if self._numbered:
+            numbers = np.stack([_layer(case.stem, files, folder, image)[1] for folder, files in self._objects])
+        elif self._both and len(np.unique(layers[0][1])) > 2:
+            numbers = layers[0][1][None]
+            return Answer(numbers != 0, objects=numbers)
         if self.classes.overlapping:
-            return Answer(np.stack([values != self.classes.background for _, values in layers]))
-        return Answer(_exclusive(*layers[0], self.classes))
+            return Answer(np.stack([values != self.classes.background for _, values in layers]), objects=numbers)
+        return Answer(_exclusive(*layers[0], self.classes), objects=numbers)
+
+
+def _indexed(folders: Sequence[Path]) -> list[tuple[Path, dict[str, Path]]]:
+    return [(folder, index(folder) if folder.is_dir() else {}) for folder in folders]
+
+
+def _layer(stem: str, files: Mapping[str, Path], folder: Path, image: Image) -> tuple[Path, NDArray[Any]]:
+    """One file of an image's answer."""
+    path = match(stem, files, folder)
+    if path is None:
+        raise InputError(folder / stem, "expected a mask of this name, found none. It counts as a miss.")
+    values = read_mask(path)
+    if values.shape != image.shape:
+        sizes = f"expected the size of its image, {size_text(image.shape)}, found {size_text(values.shape)}"
+        raise InputError(path, f"{sizes}. Export it at full size; it counts as a miss.")
+    check_place(path, image)
+    return path, values
 
 
 def _exclusive(path: Path, values: NDArray[Any], classes: Classes) -> Mask:

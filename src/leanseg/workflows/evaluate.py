@@ -49,7 +49,8 @@ class Evaluate:
         tolerance_pixels: the same for images without a spacing.
         cl_dice: also score centre lines, for vessels and other tubes.
         instances: also score single objects, such as nuclei: masks are parted as by segment --instances, the truth by
-            the numbers in DATA/instances/, or else into its connected pieces.
+            the numbers in DATA/instances/, or else into its connected pieces. Predictions that are numbered, in
+            instances/ or in their masks, are taken as they are.
         separation: how far objects stand out before they are parted, in pixels.
         smallest: pixels of the smallest object.
         flips: average over mirrored copies of the image.
@@ -145,7 +146,7 @@ class Evaluate:
             )
         ]
         if self.predictions is not None:
-            contestants.append(MaskFolder(self.predictions, classes=dataset.classes))
+            contestants.append(MaskFolder(self.predictions, classes=dataset.classes, numbered=self.instances))
         return contestants
 
     def _about_splits(self, dataset: Dataset) -> tuple[str, ...]:

@@ -153,7 +153,7 @@ def _scored(
                             "valid": seen.valid}  # fmt: skip
     found = score(case, **both, spacing=seen.image.geometry.spacing, model=model)
     if parting:
-        found = with_objects(found, **both, objects=seen.objects, parting=parting)
+        found = with_objects(found, **both, said=answer.objects, objects=seen.objects, parting=parting)
     return _hoped(found, answer)
 
 

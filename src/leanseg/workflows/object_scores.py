@@ -21,6 +21,7 @@ def with_objects(
     *,
     truth: Mask,
     prediction: Mask,
+    said: NDArray[Any] | None,
     probabilities: Probabilities | None,
     objects: NDArray[Any] | None,
     valid: Mask,
@@ -32,6 +33,7 @@ def with_objects(
         rows: one for each class.
         truth: (K, *spatial).
         prediction: (K, *spatial), parted here.
+        said: (K, *spatial) numbers of the predicted objects; they count instead where the contestant has some.
         probabilities: (K, *spatial), if there are any.
         objects: (*spatial) numbers of the true objects; None takes the connected pieces of the truth for objects.
         valid: (*spatial), True where scores count.
@@ -40,8 +42,9 @@ def with_objects(
     found = []
     for number, row in enumerate(rows):
         true = np.where(truth[number], objects, 0) if objects is not None else _pieces(truth[number])
-        said = parting(prediction[number], None if probabilities is None else probabilities[number])
-        counts = object_counts(said, true, valid=valid)
+        maps = None if probabilities is None else probabilities[number]
+        parted = parting(prediction[number], maps) if said is None else np.where(prediction[number], said[number], 0)
+        counts = object_counts(parted, true, valid=valid)
         scores = {"pq": counts.pq, "object_f1": counts.f1, "aji": counts.aji}
         found.append(replace(row, scores={**row.scores, **scores}))
     return found
