@@ -69,6 +69,45 @@ def test_validation_leaves_everything_in_training_mode() -> None:
     assert modes == [True] * 4
 
 
+def test_without_token_style_there_is_nothing_to_take_off() -> None:
+    method = make("mamba-sea", token_style=False, epochs=1, epoch_steps=2, crop=16)
+    fit(method, discs(2, 24, 24), discs(1, 24, 24))
+    assert not any(isinstance(part, TokenStyle) for part in method.result().modules())
+
+
+def test_the_loss_is_that_of_both_views_and_their_disagreement() -> None:
+    """Each part by itself: a step without it has another loss."""
+    batch = {"image": torch.randn(2, 1, 16, 16), "target": torch.ones(2, 1, 16, 16), "valid": torch.ones(2, 1, 16, 16)}
+    module = make("mamba-sea", token_style=False, consistency=0.1).module
+    module.log = lambda *_, **__: None
+    module.eval()  # no statistics of the batch: a view has one answer
+    module.changed = lambda image: -image
+    one, other = module.answers(batch["image"])[0], module.answers(-batch["image"])[0]
+    losses = [module.loss(logits, batch["target"], batch["valid"]) for logits in (one, other)]
+    apart = (one.sigmoid() - other.sigmoid()).square().mean()
+    assert float(losses[0]) != pytest.approx(float(losses[1])) and float(apart) > 0
+    assert float(module.training_loss(batch)) == pytest.approx(float(sum(losses) / 2 + 0.1 * apart), rel=1e-5)
+
+
+def test_noise_is_in_the_network_while_it_learns() -> None:
+    net = UNet(in_channels=1, widths=(4, 8))
+    module = make("mamba-sea", net=net, style_p=1.0).module
+    image = torch.randn(4, 1, 16, 16)
+    module.net.train()
+    torch.manual_seed(0)
+    assert not torch.equal(module.net(image), module.net(image))
+    assert all(style.gains is not None for style in module._styles) and len(module._styles) == 2
+
+
+def test_appearance_where_nothing_is_dark_has_a_gradient_of_every_parameter() -> None:
+    appearance = GlobalAppearance(channels=1)
+    bright = torch.full((2, 1, 8, 8), 0.9)
+    found = appearance(bright)
+    assert torch.equal(found, bright)
+    found.sum().backward()
+    assert all(p.grad is not None and not bool(p.grad.any()) for p in appearance.parameters())
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from leanseg.cli import main
-from workflows.test_train import FAST, discs
+from testers.training import FAST, discs
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -32,7 +32,10 @@ def read(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def test_labels_of_the_site_that_is_left_out_change_nothing_but_its_scores(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["supervised", "mamba-sea"])
+def test_labels_of_the_site_that_is_left_out_change_nothing_but_its_scores(
+    data: Path, tmp_path: Path, method: str
+) -> None:
     other = tmp_path / "other"
     shutil.copytree(data, other)
     for number in SITES["south"]:
@@ -40,12 +43,16 @@ def test_labels_of_the_site_that_is_left_out_change_nothing_but_its_scores(data:
         cv2.imwrite(str(file), np.rot90(cv2.imread(str(file), cv2.IMREAD_GRAYSCALE), 2))
     runs = [tmp_path / "a", tmp_path / "b"]
     for folder, out in zip((data, other), runs, strict=True):
-        assert main(["train", str(folder), "--out", str(out), "--leave-out", "south", *FAST]) == 0
-    weights, scores = (
-        [(run / name).read_bytes() for run in runs] for name in ("model/model.safetensors", "scores.csv")
-    )
-    assert weights[0] == weights[1]
+        words = ["train", str(folder), "--out", str(out), "--leave-out", "south", "--method", method, "--no-baseline"]
+        assert main([*words, *FAST]) == 0
+    files = ("model/model.safetensors", "model/config.json", "plan.json", "scores.csv")
+    weights, settings, plan, scores = ([(run / name).read_text("latin-1") for run in runs] for name in files)
+    assert weights[0] == weights[1] and plan[0] == plan[1]
+    assert settings[0].replace('"name": "a"', '"name": "b"') == settings[1], "threshold, temperature, expected Dice"
     assert scores[0] != scores[1]
+    assert json.loads((runs[0] / "config.json").read_text())["balance_sites"] is (
+        True if method == "mamba-sea" else None
+    )
     splits = {row["stem"]: row["split"] for row in read(runs[0] / "splits.csv")}
     assert {splits[str(number)] for number in SITES["south"]} == {"test"}
     assert {splits[str(number)] for number in SITES["north"]} == {"train", "val", "test"}
@@ -54,6 +61,24 @@ def test_labels_of_the_site_that_is_left_out_change_nothing_but_its_scores(data:
     assert means["images"] == len(SITES["south"]), "the known site does not flatter the mean"
     assert {one["site"] for one in summed["sites"]} == {"north", "south"}
     assert "site south, which was left out" in (runs[0] / "report.html").read_text()
+
+
+def test_wrong_options_leave_nothing_in_the_way_of_right_ones(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["train", str(data), "--out", str(out), "--leave-one-site-out", *FAST]
+    assert main([*words, "--net", "min-net"]) == 2
+    assert not out.exists() or not list(out.iterdir())
+    assert main(words) == 0
+
+
+def test_two_hospitals_that_number_their_patients_alike_are_told_what_to_do(data: Path, tmp_path: Path, capsys) -> None:
+    same = tmp_path / "same"
+    shutil.copytree(data, same)
+    rows = [f"{number},,{number % 4},{site}\n" for site, numbers in SITES.items() for number in numbers]
+    (same / "splits.csv").write_text("stem,split,patient,site\n" + "".join(rows))
+    assert main(["train", str(same), "--out", str(tmp_path / "run"), "--leave-out", "south", *FAST]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "one is of north, the other of south" in told and "different names" in told
 
 
 def test_each_site_is_scored_by_the_model_that_never_saw_it(data: Path, tmp_path: Path) -> None:

@@ -201,6 +201,9 @@ def check_leakage(cases: Iterable[Case]) -> None:
     for first, second in shared_patients(cases):
         msg = f"patient {first.patient!r} is in {first.split} ({first.stem}) and in {second.split} ({second.stem}); "
         where = second.image[0] if second.image else second.stem
+        if first.site != second.site:
+            msg += f"one is of {first.site or 'no site'}, the other of {second.site or 'no site'}: if these are two "
+            raise InputError(where, msg + "people, give them different names in the column 'patient' of splits.csv.")
         raise InputError(where, msg + "put all images of a patient into one split (splits.csv).")
 
 

@@ -126,7 +126,9 @@ def attach_token_style(net: nn.Module, **keywords: Any) -> list[TokenStyle]:
     places = places or _encoder_stages(net)
     if not places:
         wanted = "token sequences or a list of encoder stages called 'encoders' or 'stages'"
-        raise UsageError(f"token style: expected {wanted}, found none in {type(net).__name__}; choose another net")
+        found = f"expected {wanted}, found none in {type(net).__name__}"
+        advice = """choose another net, or leave it out with --method-keywords '{"token_style": false}'"""
+        raise UsageError(f"token style: {found}; {advice}")
     styles = [TokenStyle(**keywords) for _ in places]
     # As a part of the network it follows train() and eval(), and a copied hook belongs to the copied part.
     net.add_module("token_styles", nn.ModuleList(styles))
@@ -136,7 +138,7 @@ def attach_token_style(net: nn.Module, **keywords: Any) -> list[TokenStyle]:
 
 
 def without_token_style(net: nn.Module) -> nn.Module:
-    """A copy of a network from which every :class:`TokenStyle` that was attached is taken off again.
+    """A copy of a network from which every :class:`TokenStyle` that was attached, if any, is taken off again.
 
     Example:
         >>> from leanseg.nets.unet import UNet
@@ -149,7 +151,8 @@ def without_token_style(net: nn.Module) -> nn.Module:
     for module in net.modules():
         for key in [key for key, hook in module._forward_hooks.items() if isinstance(hook, _Hook)]:
             del module._forward_hooks[key]
-    del net.token_styles
+    if hasattr(net, "token_styles"):
+        del net.token_styles
     return net
 
 

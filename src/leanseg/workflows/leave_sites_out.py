@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.rule import Rule
 
 from leanseg.data.folder import open_dataset
-from leanseg.errors import UsageError
+from leanseg.errors import LeansegError, UsageError
 from leanseg.workflows.config import write_config
 from leanseg.workflows.evaluation import Evaluation
 from leanseg.workflows.score_files import write_scores
@@ -21,6 +21,8 @@ from leanseg.workflows.summary import by_site, compare_first_two, summarise
 
 if TYPE_CHECKING:
     from leanseg.workflows.train import Train
+
+CONFIG = "config.json"
 
 
 def leave_sites_out(options: Train) -> Evaluation:
@@ -48,8 +50,14 @@ def leave_sites_out(options: Train) -> Evaluation:
     for site, folder in zip(sites, _folders(sites), strict=True):
         console.print(Rule(f"without {escape(site)}"))
         out = options.out / folder
-        begun = (out / "config.json").is_file()
-        result = replace(options, leave_one_site_out=False, leave_out=site, out=out, resume=begun).run()
+        begun = (out / CONFIG).is_file()
+        try:
+            result = replace(options, leave_one_site_out=False, leave_out=site, out=out, resume=begun).run()
+        except LeansegError:
+            if not (options.resume or any((options.out / name).exists() for name in _folders(sites))):
+                # Nothing has begun: the record of wrong options would be in the way of right ones.
+                (options.out / CONFIG).unlink()
+            raise
         results.append(result)
         # Each training names its model after its own folder.
         names = {folder: options.out.resolve().name}

@@ -82,6 +82,8 @@ class Recipe:
         grid: dict[str, Any] = {"halo": getattr(net, "halo", None)}
         grid |= {"dims": int(getattr(net, "dims", 2)), "divisor": int(getattr(net, "divisor", 1))}
         plan = make_plan(dataset, seen, wishes, **grid, bf16=bf16, clahe=methods.method_class(options.method).clahe)
+        if options.balance_sites is not None:
+            plan = replace(plan, decisions=(*plan.decisions, _about_sites(options, train)))
         preprocessing = self.start.preprocessing if self.start else plan.preprocessing
         self._plan = replace(plan, preprocessing=preprocessing, net=self.net, keywords=self.keywords)
         self._chosen(self._plan)  # a wrong loss or augmentation ends here, before anything is read or written
@@ -166,7 +168,7 @@ class Recipe:
             learning_rate=plan.learning_rate,
             foreground=plan.foreground,
             one_image=plan.one_image,
-            by_site=options.balance_sites,
+            by_site=bool(options.balance_sites),
             seed=options.seed + 1000 * fold,
             workers=options.workers,
         )
@@ -175,6 +177,15 @@ class Recipe:
         """The mean over all stages; nothing needs to be fitted for the steps of a later one to be timed."""
         timed = [(stage.epochs, _seconds(stage)) for stage in self._chosen(plan).stages(samples, samples[:1])]
         return sum(epochs * seconds for epochs, seconds in timed) / sum(epochs for epochs, _ in timed)
+
+
+def _about_sites(options: Train, train: Sequence[Case]) -> Decision:
+    sites = sorted({case.site for case in train})
+    why = f"{len(sites)} sites in training: {', '.join(sites)}"
+    if len(sites) < 2:
+        why = f"all training images are of {sites[0] or 'no named site'}: there is nothing to balance, and no style of"
+        why += " another site to learn from"
+    return Decision(name="sites count the same", value=options.balance_sites, why=why)
 
 
 def _seconds(stage: Stage) -> float:

@@ -86,7 +86,7 @@ class Train:
         optimiser: muon or adamw.
         learning_rate: peak of the learning rate.
         foreground: share of crops centred on the foreground.
-        balance_sites: every site of the data set gives as many crops as the others.
+        balance_sites: every site of the data set gives as many crops as the others; mamba-sea does so by itself.
         augment: changes of the augmentation as JSON, for instance '{"rotation": 15}'.
         field_of_view: none or fundus.
         diameter: pixels to which the field of view of a fundus photograph is brought.
@@ -135,7 +135,7 @@ class Train:
     optimiser: Literal["muon", "adamw"] | None = None
     learning_rate: float | None = None
     foreground: float | None = None
-    balance_sites: bool = False
+    balance_sites: bool | None = None
     augment: str = "{}"
     field_of_view: Literal["none", "fundus"] | None = None
     diameter: float | None = None

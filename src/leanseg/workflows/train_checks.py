@@ -14,7 +14,7 @@ LEAST = {
     "snapshots": 0, "patience": 0, "workers": 0, "epochs": 1, "epoch_steps": 1, "crop": 1, "batch": 1, "folds": 1,
     "labelled": 1, "processes": 1, "threads": 1, "longest": 1, "diameter": 1, "learning_rate": 0,
 }  # fmt: skip
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 def check_options(options: Train) -> None:
