@@ -85,6 +85,19 @@ class Otsu:
         return Answer((grey < threshold_otsu(grey))[None])
 
 
+class OtsuAgainstRim:
+    """Otsu's threshold of the grey image; the object is on the other side of it than the rim of the image."""
+
+    name = "Otsu, unlike the rim"
+
+    def answer(self, case: Case, image: Image) -> Answer:  # noqa: ARG002
+        """Threshold one image."""
+        grey = _colours(image, cv2.COLOR_RGB2GRAY)
+        dark = grey < threshold_otsu(grey)
+        rim = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
+        return Answer((~dark if rim.mean() > 0.5 else dark)[None])
+
+
 class Redness:
     """Otsu's threshold between green and red (a* of LAB), inside the frame; what is redder is the object."""
 
