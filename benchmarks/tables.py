@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from details import curves, label_errors, structures
+from domain_tables import over_sites, side_by_side
 from harness import cost_key
 from instance_tables import instance_page
 from leanseg.images.atomic import replacing
@@ -88,6 +89,10 @@ def training_page(content: Mapping[str, Any] | None, script: str) -> str:
     trials = dict.fromkeys(trial for run in runs for trial in run["trials"])
     blocks = [_trial(runs, trial, EXTRAS.get(script, EXTRA)) for trial in trials]
     closer = [
+        ("All sites that were left out", over_sites(runs)),
+        ("Side by side, on images of all sites that were left out", side_by_side(runs, content.get("pairs", ()))),
+    ]
+    closer += [
         ("Every structure: Dice; HD95 and ASD in pixels", structures(_by_arm(runs, trial), trial)) for trial in trials
     ]
     arms = _by_arm(runs, next(iter(trials)))
