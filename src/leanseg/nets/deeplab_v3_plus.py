@@ -30,7 +30,8 @@ class DeepLabV3Plus(nn.Module):
     Args:
         in_channels: channels of the image, C.
         classes: channels of the answer, K.
-        encoder: ``"mini"``, of our own, or ``"efficientnet-lite0"``; both start from random weights.
+        encoder: ``"mini"``, of our own, or ``"efficientnet-lite0"``, which ``train --init imagenet`` starts from
+            published weights.
         width: channels of context and decoder, w.
         low_width: channels that the features at stride 4 are reduced to, l.
         rates: pixels of the coarse features between the taps of the three atrous convolutions.

@@ -49,6 +49,7 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self, *, in_channels: int = 3) -> None:
         super().__init__()
+        self.in_channels = in_channels
         self.stem = nn.Sequential(*_conv_norm(in_channels, STEM, 3, stride=2), nn.ReLU6(inplace=True))
         self.blocks = nn.ModuleList()
         self.low_blocks = sum(stage[1] for stage in STAGES[: LOW + 1])

@@ -17,6 +17,7 @@ from leanseg.workflows.appraise import appraised
 from leanseg.workflows.calibrate import about_never_shown, calibrated, judge
 from leanseg.workflows.config import configuration
 from leanseg.workflows.plan import Plan
+from leanseg.workflows.train_checks import IMAGENET
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,6 +59,7 @@ def bundled(
     from safetensors.torch import save
 
     from leanseg.methods import method_class
+    from leanseg.nets.imagenet_weights import LICENCE
     from leanseg.workflows.snapshots import snapshots_of
 
     channels = len(plan.preprocessing.channels)
@@ -87,6 +89,7 @@ def bundled(
         judged.append(judge(by_itself, dataset, cases, flips=options.flips))
     everything = reduce(add, judged)
     notes = about_never_shown(dataset.classes, everything.truths)
+    notes += (f"Training started from {LICENCE}.",) if options.init == IMAGENET else ()
     bundle = calibrated(replace(bundle, card=_card(options, dataset, plan, nets, notes)), everything)
     # All files stay in the folder, so that each network can be opened by itself.
     alone = [write_bundle(replace(bundle, parts=(part,)), folder, files=files) for part in bundle.parts]

@@ -32,7 +32,7 @@ from leanseg.workflows.plan import Plan
 from leanseg.workflows.score_files import remarks
 from leanseg.workflows.score_tables import sentence, terminal_sites, terminal_table
 from leanseg.workflows.summary import by_site
-from leanseg.workflows.train_checks import check_options
+from leanseg.workflows.train_checks import IMAGENET, check_options
 from leanseg.workflows.train_scores import score_test, score_unseen
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ class Train:
         loss: dice-jaccard-bce, dice, jaccard, tversky or cross-entropy.
         alpha: weight of the overlap terms of dice-jaccard-bce.
         loss_keywords: other constructor keywords of the loss as JSON, for instance '{"smoothing": 0.1}'.
-        init: a model to start from, whose classes may be others, or weights such as
-            OUT/fold-0/pretrain/pretrained.safetensors of a run with "supercl".
+        init: a model to start from, whose classes may be others; weights such as
+            OUT/fold-0/pretrain/pretrained.safetensors of a run with "supercl"; or "imagenet", for the encoder
+            efficientnet-lite0 of deeplab-v3-plus.
         epochs: length of the training in epochs of --epoch-steps steps.
         epoch_steps: steps between two validations.
         minutes: fit the training into about this time instead.
@@ -179,7 +180,7 @@ class Train:
         from leanseg.methods import method_class
 
         suits = dict(method_class(self.method).defaults)
-        if self.net is not None or (self.init is not None and not self.init.endswith(".safetensors")):
+        if self.net is not None or (self.init not in (None, IMAGENET) and not str(self.init).endswith(".safetensors")):
             # A network by name has keywords of its own, and so has that of a model.
             suits.pop("net_keywords", None)
         return replace(self, **{name: value for name, value in suits.items() if getattr(self, name) is None})

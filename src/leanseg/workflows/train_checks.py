@@ -14,6 +14,9 @@ LEAST = {
     "snapshots": 0, "patience": 0, "workers": 0, "epochs": 1, "epoch_steps": 1, "crop": 1, "batch": 1, "folds": 1,
     "labelled": 1, "processes": 1, "threads": 1, "longest": 1, "diameter": 1, "learning_rate": 0,
 }  # fmt: skip
+IMAGENET = "imagenet"
+"""What ``--init`` takes instead of a model: published weights of the encoder ``efficientnet-lite0``."""
+
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
