@@ -93,6 +93,12 @@ def test_each_site_is_scored_by_the_model_that_never_saw_it(data: Path, tmp_path
         assert own == {row["image"]: row["dice"] for row in rows if row["site"] == site}
     sites = json.loads((out / "scores.json").read_text())["sites"]
     assert [(one["site"], one["images"]) for one in sites] == [("north", 4), ("south", 4)]
+    costs = read(out / "sites.csv")
+    assert [one["site"] for one in costs] == ["north", "south"]
+    for one in costs:
+        (other,) = set(SITES) - {one["site"]}
+        (known,) = (row for row in read(out / f"without-{other}" / "scores.csv") if row["site"] == one["site"])
+        assert one["images"] == "1" and float(known["dice"]) == pytest.approx(float(one["dice_known"]), abs=1e-5)
     before = (out / "scores.csv").read_bytes()
     assert main(["train", str(data), "--out", str(out), "--resume"]) == 0
     assert (out / "scores.csv").read_bytes() == before

@@ -17,6 +17,7 @@ from leanseg.workflows.config import write_config
 from leanseg.workflows.evaluation import Evaluation
 from leanseg.workflows.score_files import write_scores
 from leanseg.workflows.score_tables import terminal_sites
+from leanseg.workflows.site_cost import site_costs, terminal_site_costs, write_site_costs
 from leanseg.workflows.summary import by_site, compare_first_two, summarise
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ CONFIG = "config.json"
 
 def leave_sites_out(options: Train) -> Evaluation:
     """Train once for each site, into OUT/without-SITE; scores.csv and scores.json of OUT hold each one unseen.
+
+    OUT/sites.csv sets beside it what models that knew the site score on the same images.
 
     A run that is there already is gone on with, and one that is finished only read.
 
@@ -46,7 +49,7 @@ def leave_sites_out(options: Train) -> Evaluation:
     options.out.mkdir(parents=True, exist_ok=True)
     if not options.resume:
         write_config(options, options.out)
-    results, rows = [], []
+    results, rows, own = [], [], {}
     for site, folder in zip(sites, _folders(sites), strict=True):
         console.print(Rule(f"without {escape(site)}"))
         out = options.out / folder
@@ -62,6 +65,7 @@ def leave_sites_out(options: Train) -> Evaluation:
         # Each training names its model after its own folder.
         names = {folder: options.out.resolve().name}
         rows += [replace(row, model=names.get(row.model, row.model)) for row in result.rows if row.site == site]
+        own[site] = [row for row in result.rows if row.model == folder]
     result = Evaluation(
         rows=tuple(rows),
         summaries=tuple(summarise(rows)),
@@ -73,6 +77,9 @@ def leave_sites_out(options: Train) -> Evaluation:
     facts = {"Data": dataset.name or dataset.root.name, "Split": "each site by a model that never saw it"}
     write_scores(result, options.out, facts=facts)
     console.print(Rule("each site by a model that never saw it"), terminal_sites(by_site(rows)))
+    if costs := site_costs(own):
+        write_site_costs(costs, options.out / "sites.csv")
+        console.print(Rule("the same images where the site was known"), terminal_site_costs(costs))
     return result
 
 
