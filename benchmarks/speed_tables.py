@@ -70,10 +70,14 @@ def scan_page(content: Mapping[str, Any] | None) -> str:
             found = one["ways"].get(way)
             cells.append(f"{found['ratio']:.2f}<br><small>{found['kept_mb']:,.0f} MB</small>" if found else "")
         rows.append([", ".join(map(str, one["size"].values())), *cells])
+    growth = content["growth"]
+    lengths = f"{growth['lengths'][0]} to {growth['lengths'][-1]:,}"
+    powers = ", ".join(f"{power:.2f} ({way})" for way, power in growth["exponent"].items())
+    grown = f"From a length of {lengths} time grows with this power of the length: {powers}."
     made = "Time as a multiple of the exact scan's, in turns in one process on one thread, and memory kept between "
     made += "forward and backward beside the inputs. Made by `benchmarks/selective_scan.py` on "
     made += f"{content['machine']['cpu']}, commit "
-    return f"{markdown_table(head, *rows, numbers=True)}\n\n{made}{content['commit']}.\n"
+    return f"{markdown_table(head, *rows, numbers=True)}\n\n{made}{content['commit']}. {grown}\n"
 
 
 def training_speed_page(content: Mapping[str, Any] | None) -> str:
