@@ -29,18 +29,6 @@ from leanseg.workflows.train import Train
 from testers.training import FAST, discs
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return discs(tmp_path_factory.mktemp("discs"))
-
-
-@pytest.fixture(scope="module")
-def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "run"
-    assert main(["train", str(data), "--out", str(out), *FAST]) == 0
-    return out
-
-
 def test_a_run_leaves_everything_a_user_needs(run: Path) -> None:
     for name in ("config.json", "splits.csv", "scores.csv", "scores.json", "report.html", "model/model.onnx",
                  "model/model.safetensors", "model/README.md"):  # fmt: skip

@@ -20,18 +20,6 @@ from leanseg.cli import main
 from testers.training import FAST, discs
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return discs(tmp_path_factory.mktemp("discs"))
-
-
-@pytest.fixture(scope="module")
-def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "run"
-    assert main(["train", str(data), "--out", str(out), *FAST]) == 0
-    return out
-
-
 def test_killed_and_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> None:
     options = ["--epochs", "6", "--epoch-steps", "8", "--crop", "32", "--batch", "2", "--threads", "1"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
