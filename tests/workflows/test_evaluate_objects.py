@@ -35,8 +35,8 @@ def test_objects_are_scored_by_their_numbers_or_as_pieces(tmp_path: Path) -> Non
     assert score_rows(out / "none")["a"]["pq"] == ""
 
 
-@pytest.mark.parametrize("place", ["tool", "tool/instances"])
-def test_objects_that_a_tool_has_numbered_are_taken_as_they_are(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize(("place", "masks"), [("tool", False), ("tool/instances", True), ("tool/instances", False)])
+def test_objects_that_a_tool_has_numbered_are_taken_as_they_are(tmp_path: Path, place: str, masks: bool) -> None:
     numbers = np.zeros((20, 30), np.uint16)
     numbers[4:10, 4:10], numbers[4:10, 10:16], numbers[12:18, 20:28] = 1, 2, 300
     data = tmp_path / "cells"
@@ -44,7 +44,7 @@ def test_objects_that_a_tool_has_numbered_are_taken_as_they_are(tmp_path: Path, 
         save(data / folder / "a.png", ((numbers > 0) * pixels).astype(np.uint8))
     save(data / "instances" / "a.png", numbers)
     save(tmp_path / place / "a.png", numbers)
-    if place != "tool":
+    if masks:
         save(tmp_path / "tool" / "masks" / "a.png", ((numbers > 0) * 255).astype(np.uint8))
     out = tmp_path / "out"
     leanseg.evaluate(data=data, predictions=tmp_path / "tool", instances=True, out=out)

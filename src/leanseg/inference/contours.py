@@ -45,13 +45,14 @@ def contours(labels: Labels, *, classes: Classes, objects: Sequence[NDArray[np.i
         drawn = mask if objects is None else objects[number]
         for z, plane in enumerate(drawn if mask.ndim == 3 else [drawn]):
             place = {"plane": {"c": -1, "z": z, "t": 0}} if mask.ndim == 3 else {}
+            outlines = _single(plane) if objects is not None else ((rings, {}) for rings in polygons(plane))
             features += [
                 {
                     "type": "Feature",
                     "geometry": {"type": "Polygon", "coordinates": rings, **place},
                     "properties": properties | named,
                 }
-                for rings, named in (((r, {}) for r in polygons(plane)) if objects is None else _single(plane))
+                for rings, named in outlines
             ]
     return {"type": "FeatureCollection", "features": features}
 

@@ -100,7 +100,7 @@ class LesionCounts:
 
 def _pieces(mask: Mask) -> tuple[NDArray[np.int32], int]:
     """The number of each pixel's connected piece, and how many there are."""
-    if mask.ndim == 2:  # ten times as fast as the general way
+    if mask.ndim == 2:  # the quick way
         count, numbers = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
         return np.asarray(numbers, np.int32), count - 1
     return ndimage.label(mask, structure=np.ones((3,) * mask.ndim, np.uint8))  # type: ignore[no-any-return]

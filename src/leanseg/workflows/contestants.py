@@ -121,11 +121,13 @@ class MaskFolder:
 
     def answer(self, case: Case, image: Image) -> Answer:
         """Read one image's masks."""
-        layers = [_layer(case.stem, files, folder, image) for folder, files in self._masks]
         numbers = None
         if self._numbered:
             numbers = np.stack([_layer(case.stem, files, folder, image)[1] for folder, files in self._objects])
-        elif self._both and len(np.unique(layers[0][1])) > 2:
+            if not any(files for _, files in self._masks):
+                return Answer(numbers != 0, objects=numbers)
+        layers = [_layer(case.stem, files, folder, image) for folder, files in self._masks]
+        if self._both and len(np.unique(layers[0][1])) > 2:
             numbers = layers[0][1][None]
             return Answer(numbers != 0, objects=numbers)
         if self.classes.overlapping:

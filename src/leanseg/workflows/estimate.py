@@ -211,6 +211,8 @@ def _about_digests(
     trained_on: frozenset[str], images: Sequence[Image], learnt: Labelled | None, held: Labelled | None
 ) -> tuple[str, ...]:
     """Notes on images that the model or the reference knows already, of which the estimate thinks too well."""
+    if not trained_on and held is None:
+        return ()
     here = [pixel_digest(image) for image in images]
     others = [pixel_digest(image) for image in held.images] if held else []
     taught = [pixel_digest(image) for image in learnt.images] if learnt else []

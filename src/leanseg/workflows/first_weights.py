@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from leanseg.bundle import Bundle, read_bundle
 from leanseg.errors import InputError, UsageError
 from leanseg.methods.stage import TRAINED_ON
-from leanseg.workflows.train_checks import IMAGENET
+from leanseg.workflows.train_checks import IMAGENET, is_model
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,8 +33,7 @@ class FirstWeights:
     """
 
     def __init__(self, named: str) -> None:
-        alone = named == IMAGENET or named.endswith(".safetensors")
-        self.bundle: Bundle | None = None if alone else read_bundle(named)
+        self.bundle: Bundle | None = read_bundle(named) if is_model(named) else None
         self.file: Path | None = None if named == IMAGENET else Path(named)
         if self.bundle is None:
             return

@@ -1,4 +1,4 @@
-"""Single objects of an image: part them, measure them, write their numbers and a table."""
+"""Single objects of an image: their measures, and files of their numbers and measures."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def object_rows(
 
     names = AXES[-objects.ndim :]
     kind = ("area_pixels", "area_mm2") if objects.ndim == 2 else ("voxels", "volume_mm3")
-    box = [f"{end[name]}" for name in names for end in (STARTS, ENDS)]
+    box = [end[name] for name in names for end in (STARTS, ENDS)]
     columns = ["object", *kind, *names, *box, "mean_probability"]
     pixel = math.prod(spacing) if spacing is not None else None
     boxes = [found for found in ndimage.find_objects(objects) if found is not None]

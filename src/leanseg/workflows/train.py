@@ -32,7 +32,7 @@ from leanseg.workflows.plan import Plan
 from leanseg.workflows.score_files import remarks
 from leanseg.workflows.score_tables import sentence, terminal_sites, terminal_table
 from leanseg.workflows.summary import by_site
-from leanseg.workflows.train_checks import IMAGENET, check_options
+from leanseg.workflows.train_checks import check_options, is_model
 from leanseg.workflows.train_scores import score_test, score_unseen
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class Train:
         from leanseg.methods import method_class
 
         suits = dict(method_class(self.method).defaults)
-        if self.net is not None or (self.init not in (None, IMAGENET) and not str(self.init).endswith(".safetensors")):
+        if self.net is not None or (self.init is not None and is_model(self.init)):
             # A network by name has keywords of its own, and so has that of a model.
             suits.pop("net_keywords", None)
         return replace(self, **{name: value for name, value in suits.items() if getattr(self, name) is None})

@@ -17,6 +17,12 @@ LEAST = {
 IMAGENET = "imagenet"
 """What ``--init`` takes instead of a model: published weights of the encoder ``efficientnet-lite0``."""
 
+
+def is_model(init: str) -> bool:
+    """Whether ``--init`` names a model, which brings a network and its preprocessing, and not weights alone."""
+    return init != IMAGENET and not init.endswith(".safetensors")
+
+
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
