@@ -45,5 +45,6 @@ def test_the_table_holds_them(tmp_path: Path) -> None:
     write_site_costs(site_costs(ROWS), tmp_path / "sites.csv")
     with (tmp_path / "sites.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
+    assert all(None not in one.values() for one in rows), "every cell is there"
     assert [(one["site"], one["images"]) for one in rows] == [("north", "2"), ("south", "1")]
     assert float(rows[0]["difference"]) == pytest.approx(-0.15)

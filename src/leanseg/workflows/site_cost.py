@@ -70,7 +70,7 @@ def write_site_costs(costs: Sequence[SiteCost], file: Path) -> None:
     """Write a table, one row for each site and class."""
     rows = [
         [one.site, one.name, one.images, f"{one.known:.6g}", f"{one.unseen:.6g}", f"{one.difference.mean:.6g}",
-         *(f"{end:.6g}" for end in one.difference.interval or ())]
+         *([f"{end:.6g}" for end in one.difference.interval] if one.difference.interval else ["", ""])]
         for one in costs
     ]  # fmt: skip
     head = ["site", "class", "images", "dice_known", "dice_unseen", "difference", "low", "high"]
